@@ -1,0 +1,44 @@
+import tseslint from 'typescript-eslint';
+
+const clockOnly = 'only packages/shared/src/runtime reads the clock; take a Clock or a `now: Date`';
+
+export default tseslint.config(
+  { ignores: ['**/dist/', '**/gen/', '**/node_modules/', 'coverage/'] },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    linterOptions: { reportUnusedDisableDirectives: 'error' },
+    rules: {
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/explicit-module-boundary-types': 'error',
+      '@typescript-eslint/switch-exhaustiveness-check': 'error',
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
+      '@typescript-eslint/prefer-nullish-coalescing': ['error', { ignorePrimitives: { string: true } }],
+      eqeqeq: 'error',
+      'no-console': 'error',
+    },
+  },
+  {
+    files: ['packages/*/src/**/*.ts'],
+    ignores: ['packages/shared/src/runtime/**', '**/*.test.ts', 'packages/testing/**'],
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        { name: 'setTimeout', message: clockOnly },
+        { name: 'setInterval', message: clockOnly },
+      ],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "CallExpression[callee.object.name='Date'][callee.property.name='now']",
+          message: clockOnly,
+        },
+        { selector: "NewExpression[callee.name='Date'][arguments.length=0]", message: clockOnly },
+      ],
+    },
+  },
+);

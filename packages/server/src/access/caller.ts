@@ -1,0 +1,26 @@
+/** Who is calling: decided once per call from the transport, never from what the call says. */
+import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
+
+export type Caller =
+  /** Connected over the admin Unix socket, as the owner of its folder. */
+  | { readonly kind: 'local_admin'; readonly uid: number; readonly pid: number }
+  /** An agent whose SVID is unexpired, whose node is attested and not banned, and whose serial number is current. */
+  | {
+      readonly kind: 'agent';
+      readonly agentId: SpiffeId;
+      readonly serialNumber: string;
+      readonly expiresAt: Date;
+    }
+  /** A workload whose SPIFFE ID is a configured admin or has an admin entry. */
+  | { readonly kind: 'admin'; readonly spiffeId: SpiffeId }
+  /** A workload whose SPIFFE ID has downstream entries. */
+  | {
+      readonly kind: 'downstream';
+      readonly spiffeId: SpiffeId;
+      readonly entries: readonly RegistrationEntry[];
+    }
+  /** No client certificate, or one that gives no right. */
+  | { readonly kind: 'anonymous' };
+
+export type CallerKind = Caller['kind'];

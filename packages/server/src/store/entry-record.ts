@@ -1,0 +1,47 @@
+/** Registration entries as the store keeps them. */
+import type {
+  RegistrationEntry,
+  RegistrationEntryContent,
+} from '@bonafide/shared/registration/registration-entry';
+import type { MatchBehavior, Selector } from '@bonafide/shared/registration/selector';
+import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { Page, PageRequest } from './store.js';
+
+/** Every condition that is present must hold. */
+export interface EntryFilter {
+  readonly spiffeId?: SpiffeId | undefined;
+  readonly parentId?: SpiffeId | undefined;
+  readonly selectors?: { readonly named: readonly Selector[]; readonly match: MatchBehavior } | undefined;
+  readonly federatesWith?:
+    { readonly named: readonly TrustDomain[]; readonly match: MatchBehavior } | undefined;
+  readonly hint?: string | undefined;
+  readonly isDownstream?: boolean | undefined;
+}
+
+export interface EntryReader {
+  get(id: string): Promise<RegistrationEntry | undefined>;
+  /** Those that exist, in no particular order. */
+  getMany(ids: readonly string[]): Promise<readonly RegistrationEntry[]>;
+  /** Ordered by id, so that a page token stays good while others write. */
+  list(filter: EntryFilter, page: PageRequest): Promise<Page<RegistrationEntry>>;
+  count(filter: EntryFilter): Promise<number>;
+  /** Every entry, in batches, for loading the entry graph. */
+  all(): AsyncIterable<readonly RegistrationEntry[]>;
+  /** An entry with the same SPIFFE ID, parent ID and selector set: what SPIRE calls a similar entry. */
+  findSimilar(content: RegistrationEntryContent): Promise<RegistrationEntry | undefined>;
+  /** Entries whose `expiresAt` is at or before `now`. */
+  listExpired(now: Date): Promise<readonly RegistrationEntry[]>;
+}
+
+export interface EntryWriter {
+  /** @param id undefined: a new UUID. @throws BonafideError `already_exists` for an id that is taken. */
+  create(
+    content: RegistrationEntryContent,
+    options: { readonly id: string | undefined; readonly createdAt: Date },
+  ): Promise<RegistrationEntry>;
+  /** Replaces the content, `revisionNumber` + 1. @throws BonafideError `not_found`. */
+  update(id: string, content: RegistrationEntryContent): Promise<RegistrationEntry>;
+  /** @returns what was deleted. @throws BonafideError `not_found`. */
+  delete(id: string): Promise<RegistrationEntry>;
+}

@@ -1,0 +1,51 @@
+/** Files that hold secrets or must never be seen half-written: 0600 in 0700 folders, replaced atomically. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { BonafideError, errorMessage } from '../errors/bonafide-error.js';
+
+/** Creates the folder and its parents; the folder itself is for its owner alone. */
+export async function createPrivateDirectory(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+}
+
+/**
+ * Writes the whole file or nothing: temporary file beside it, fsync, rename, fsync of the folder.
+ * @throws BonafideError `unavailable` when the disk is full or the folder cannot be written.
+ */
+export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+  const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
+  try {
+    const file = await open(temporary, 'wx', mode);
+    try {
+      await file.writeFile(data);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined); // it may never have come to exist
+    throw new BonafideError('unavailable', `cannot write ${path}: ${errorMessage(error)}`, { cause: error });
+  }
+}
+
+/** The file's bytes, or undefined when there is no such file. */
+export async function readFileIfExists(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
