@@ -1,0 +1,79 @@
+// Makes a fresh clone ready to run: the right Node, the dependencies, the build. Fast when nothing has changed.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { createHash } from 'node:crypto';
+
+const root = dirname(import.meta.dirname);
+const OLDEST_NODE = [20, 19];
+
+export function setUp({ say = (line) => console.error(line) } = {}) {
+  requireNode();
+  installDependencies(say);
+  build(say);
+}
+
+function requireNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
+    throw new Error(`Node ${OLDEST_NODE.join('.')} or newer is needed; this is ${process.versions.node}`);
+  }
+}
+
+/** Installs when the lock file, the Node ABI or the folder changed since the last time. */
+function installDependencies(say) {
+  const stampFile = join(root, 'node_modules', '.bonafide-setup');
+  const lock = readFileSync(join(root, 'package-lock.json'));
+  const stamp = `${createHash('sha256').update(lock).digest('hex')} abi${process.versions.modules}`;
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
+  requireCompiler(say);
+  say('setup: installing dependencies (the SQLite driver may be compiled; a minute or two)');
+  const environment = { ...process.env };
+  // A native build wants Node's headers; those of the running Node save a download.
+  const prefix = dirname(dirname(process.execPath));
+  if (existsSync(join(prefix, 'include', 'node', 'node.h'))) environment.npm_config_nodedir = prefix;
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { env: environment });
+  mkdirSync(dirname(stampFile), { recursive: true });
+  writeFileSync(stampFile, stamp);
+}
+
+/** Compiling is the fallback where no prebuilt driver can be had; it is a system package, so it is installed only as root. */
+function requireCompiler(say) {
+  const missing = ['g++', 'make', 'python3'].filter(
+    (tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0,
+  );
+  if (missing.length === 0) return;
+  if (process.getuid?.() === 0 && spawnSync('sh', ['-c', 'command -v apt-get']).status === 0) {
+    say(`setup: installing ${missing.join(', ')} with apt-get`);
+    run('apt-get', ['update', '-qq']);
+    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing]);
+    return;
+  }
+  say(
+    `setup: ${missing.join(', ')} not found; if the SQLite driver has to be compiled, install: ${missing.join(' ')}`,
+  );
+}
+
+function build(say) {
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  if (!existsSync(join(root, 'packages', 'server', 'dist'))) say('setup: building');
+  run(process.execPath, [join(root, 'scripts', 'generate-rpc-types.mjs')]);
+  run(process.execPath, [tsc, '-b']);
+}
+
+function run(command, args, options = {}) {
+  try {
+    execFileSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], ...options });
+  } catch (error) {
+    throw new Error(`setup failed: ${command} ${args.join(' ')}: ${error.message}`, { cause: error });
+  }
+}
+
+if (process.argv[1] !== undefined && statSync(process.argv[1]).ino === statSync(import.meta.filename).ino) {
+  try {
+    setUp();
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
