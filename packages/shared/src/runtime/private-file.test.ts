@@ -1,0 +1,44 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createPrivateDirectory, readFileIfExists, writeFileAtomic } from './private-file.js';
+
+describe('private files', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'bonafide-private-'));
+  });
+  afterEach(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  it('are readable by their owner alone, in folders of the same kind (invariant 6)', async () => {
+    const inner = join(folder, 'a', 'b');
+    await createPrivateDirectory(inner);
+    await writeFileAtomic(join(inner, 'key'), 'secret');
+    expect((await stat(inner)).mode & 0o777).toBe(0o700);
+    expect((await stat(join(inner, 'key'))).mode & 0o777).toBe(0o600);
+  });
+
+  it('are replaced whole and leave nothing behind', async () => {
+    const path = join(folder, 'state');
+    await writeFile(path, 'old', { mode: 0o644 });
+    await writeFileAtomic(path, 'new');
+    expect(await readFile(path, 'utf8')).toBe('new');
+    expect(await readdir(folder)).toEqual(['state']);
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  it('say which path could not be written', async () => {
+    await expect(writeFileAtomic(join(folder, 'missing', 'x'), 'y')).rejects.toMatchObject({
+      reason: 'unavailable',
+      message: expect.stringContaining(join(folder, 'missing', 'x')) as unknown,
+    });
+  });
+
+  it('may be absent', async () => {
+    expect(await readFileIfExists(join(folder, 'none'))).toBeUndefined();
+    await expect(readFileIfExists(folder)).rejects.toThrow('EISDIR');
+  });
+});
