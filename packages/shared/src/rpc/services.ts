@@ -1,0 +1,127 @@
+/** The table of services: full name, file under proto/, and the generated types of its client, handlers and definition. */
+import type {
+  SpiffeWorkloadAPIClient as WorkloadClient,
+  SpiffeWorkloadAPIDefinition as WorkloadDefinition,
+  SpiffeWorkloadAPIHandlers as WorkloadHandlers,
+} from './gen/SpiffeWorkloadAPI.js';
+import type {
+  APIClient as BrokerClient,
+  APIDefinition as BrokerDefinition,
+  APIHandlers as BrokerHandlers,
+} from './gen/spiffe/broker/API.js';
+import type { HealthClient, HealthDefinition, HealthHandlers } from './gen/grpc/health/v1/Health.js';
+import type { SyncClient, SyncDefinition, SyncHandlers } from './gen/bonafide/sync/v1/Sync.js';
+import type { AgentClient, AgentDefinition, AgentHandlers } from './gen/spire/api/server/agent/v1/Agent.js';
+import type {
+  BundleClient,
+  BundleDefinition,
+  BundleHandlers,
+} from './gen/spire/api/server/bundle/v1/Bundle.js';
+import type {
+  DebugClient as ServerDebugClient,
+  DebugDefinition as ServerDebugDefinition,
+  DebugHandlers as ServerDebugHandlers,
+} from './gen/spire/api/server/debug/v1/Debug.js';
+import type { EntryClient, EntryDefinition, EntryHandlers } from './gen/spire/api/server/entry/v1/Entry.js';
+import type {
+  LocalAuthorityClient,
+  LocalAuthorityDefinition,
+  LocalAuthorityHandlers,
+} from './gen/spire/api/server/localauthority/v1/LocalAuthority.js';
+import type {
+  LoggerClient as ServerLoggerClient,
+  LoggerDefinition as ServerLoggerDefinition,
+  LoggerHandlers as ServerLoggerHandlers,
+} from './gen/spire/api/server/logger/v1/Logger.js';
+import type { SVIDClient, SVIDDefinition, SVIDHandlers } from './gen/spire/api/server/svid/v1/SVID.js';
+import type {
+  TrustDomainClient,
+  TrustDomainDefinition,
+  TrustDomainHandlers,
+} from './gen/spire/api/server/trustdomain/v1/TrustDomain.js';
+import type {
+  DebugClient as AgentDebugClient,
+  DebugDefinition as AgentDebugDefinition,
+  DebugHandlers as AgentDebugHandlers,
+} from './gen/spire/agent/debug/v1/Debug.js';
+import type {
+  DelegatedIdentityClient,
+  DelegatedIdentityDefinition,
+  DelegatedIdentityHandlers,
+} from './gen/spire/api/agent/delegatedidentity/v1/DelegatedIdentity.js';
+import type {
+  LoggerClient as AgentLoggerClient,
+  LoggerDefinition as AgentLoggerDefinition,
+  LoggerHandlers as AgentLoggerHandlers,
+} from './gen/spire/api/agent/logger/v1/Logger.js';
+
+export const SERVICES = {
+  SpiffeWorkloadAPI: 'spiffe/workload/workload.proto',
+  'spiffe.broker.API': 'spiffe/broker/broker.proto',
+  'grpc.health.v1.Health': 'grpc/health/v1/health.proto',
+  'bonafide.sync.v1.Sync': 'bonafide/sync/v1/sync.proto',
+  'spire.api.server.agent.v1.Agent': 'spire/api/server/agent/v1/agent.proto',
+  'spire.api.server.bundle.v1.Bundle': 'spire/api/server/bundle/v1/bundle.proto',
+  'spire.api.server.debug.v1.Debug': 'spire/api/server/debug/v1/debug.proto',
+  'spire.api.server.entry.v1.Entry': 'spire/api/server/entry/v1/entry.proto',
+  'spire.api.server.localauthority.v1.LocalAuthority':
+    'spire/api/server/localauthority/v1/localauthority.proto',
+  'spire.api.server.logger.v1.Logger': 'spire/api/server/logger/v1/logger.proto',
+  'spire.api.server.svid.v1.SVID': 'spire/api/server/svid/v1/svid.proto',
+  'spire.api.server.trustdomain.v1.TrustDomain': 'spire/api/server/trustdomain/v1/trustdomain.proto',
+  'spire.agent.debug.v1.Debug': 'spire/api/agent/debug/v1/debug.proto',
+  'spire.api.agent.delegatedidentity.v1.DelegatedIdentity':
+    'spire/api/agent/delegatedidentity/v1/delegatedidentity.proto',
+  'spire.api.agent.logger.v1.Logger': 'spire/api/agent/logger/v1/logger.proto',
+} as const satisfies Record<keyof ServiceTypes, string>;
+
+/** For example `spire.api.server.entry.v1.Entry`. */
+export type ServiceName = keyof typeof SERVICES;
+
+export interface ServiceTypes {
+  readonly SpiffeWorkloadAPI: Service<WorkloadClient, WorkloadHandlers, WorkloadDefinition>;
+  readonly 'spiffe.broker.API': Service<BrokerClient, BrokerHandlers, BrokerDefinition>;
+  readonly 'grpc.health.v1.Health': Service<HealthClient, HealthHandlers, HealthDefinition>;
+  readonly 'bonafide.sync.v1.Sync': Service<SyncClient, SyncHandlers, SyncDefinition>;
+  readonly 'spire.api.server.agent.v1.Agent': Service<AgentClient, AgentHandlers, AgentDefinition>;
+  readonly 'spire.api.server.bundle.v1.Bundle': Service<BundleClient, BundleHandlers, BundleDefinition>;
+  readonly 'spire.api.server.debug.v1.Debug': Service<
+    ServerDebugClient,
+    ServerDebugHandlers,
+    ServerDebugDefinition
+  >;
+  readonly 'spire.api.server.entry.v1.Entry': Service<EntryClient, EntryHandlers, EntryDefinition>;
+  readonly 'spire.api.server.localauthority.v1.LocalAuthority': Service<
+    LocalAuthorityClient,
+    LocalAuthorityHandlers,
+    LocalAuthorityDefinition
+  >;
+  readonly 'spire.api.server.logger.v1.Logger': Service<
+    ServerLoggerClient,
+    ServerLoggerHandlers,
+    ServerLoggerDefinition
+  >;
+  readonly 'spire.api.server.svid.v1.SVID': Service<SVIDClient, SVIDHandlers, SVIDDefinition>;
+  readonly 'spire.api.server.trustdomain.v1.TrustDomain': Service<
+    TrustDomainClient,
+    TrustDomainHandlers,
+    TrustDomainDefinition
+  >;
+  readonly 'spire.agent.debug.v1.Debug': Service<AgentDebugClient, AgentDebugHandlers, AgentDebugDefinition>;
+  readonly 'spire.api.agent.delegatedidentity.v1.DelegatedIdentity': Service<
+    DelegatedIdentityClient,
+    DelegatedIdentityHandlers,
+    DelegatedIdentityDefinition
+  >;
+  readonly 'spire.api.agent.logger.v1.Logger': Service<
+    AgentLoggerClient,
+    AgentLoggerHandlers,
+    AgentLoggerDefinition
+  >;
+}
+
+interface Service<Client, Handlers, Definition> {
+  readonly client: Client;
+  readonly handlers: Handlers;
+  readonly definition: Definition;
+}
