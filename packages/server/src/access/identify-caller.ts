@@ -1,0 +1,100 @@
+/** Decides, for one call, as whom its peer may make it; what was true when the connection was made is checked again. */
+import { BonafideError, type Reason } from '@bonafide/shared/errors/bonafide-error';
+import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
+import type { Clock } from '@bonafide/shared/runtime/clock';
+import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { AttestedNode } from '../store/node-record.js';
+import type { Caller, CallerKind } from './caller.js';
+import type { Peer, PeerSvid } from './peer.js';
+
+/** What identification looks up; both answers come from memory and are as fresh as the last committed write. */
+export interface CallerDirectory {
+  node(agentId: SpiffeId): AttestedNode | undefined;
+  entriesWithSpiffeId(spiffeId: SpiffeId): readonly RegistrationEntry[];
+}
+
+export interface CallerIdentificationOptions {
+  readonly directory: CallerDirectory;
+  /** Makes the renewed SVID that an agent was first seen to use its current one. */
+  readonly activateRenewedSvid: (agentId: SpiffeId, serialNumber: string) => Promise<void>;
+  readonly adminIds: ReadonlySet<SpiffeId>;
+  /** Whom the admin socket serves: the owner of its folder, and root. */
+  readonly localAdminUids: ReadonlySet<number>;
+  readonly clock: Clock;
+}
+
+/** `anyone`: nobody is asked who they are. */
+export type AllowedCallers = 'anyone' | readonly CallerKind[];
+
+export class CallerIdentification {
+  readonly #options: CallerIdentificationOptions;
+
+  constructor(options: CallerIdentificationOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The first of the allowed kinds that the peer is, tried in SPIRE's order.
+   * @throws BonafideError `permission_denied`, or the `agent_*` reason why an agent is refused.
+   */
+  async identify(method: string, allowed: AllowedCallers, peer: Peer): Promise<Caller> {
+    if (allowed === 'anyone') return { kind: 'anonymous' };
+    if (peer.kind === 'local') return this.#localCaller(method, allowed, peer);
+    const { svid } = peer;
+    if (svid === undefined) throw denied(method);
+    const isExpired = this.#options.clock.now() > svid.notAfter;
+    if (!isExpired) {
+      const caller = this.#adminOrDownstream(allowed, svid);
+      if (caller !== undefined) return caller;
+    }
+    if (!allowed.includes('agent')) throw denied(method);
+    if (isExpired) throw denied(method, 'agent_expired');
+    return this.#agent(method, svid);
+  }
+
+  #localCaller(
+    method: string,
+    allowed: readonly CallerKind[],
+    peer: { readonly uid: number; readonly pid: number },
+  ): Caller {
+    if (!allowed.includes('local_admin') || !this.#options.localAdminUids.has(peer.uid)) throw denied(method);
+    return { kind: 'local_admin', uid: peer.uid, pid: peer.pid };
+  }
+
+  #adminOrDownstream(allowed: readonly CallerKind[], svid: PeerSvid): Caller | undefined {
+    const { spiffeId } = svid;
+    const isAdminAllowed = allowed.includes('admin');
+    if (isAdminAllowed && this.#options.adminIds.has(spiffeId)) return { kind: 'admin', spiffeId };
+    if (!isAdminAllowed && !allowed.includes('downstream')) return undefined;
+    const entries = this.#options.directory
+      .entriesWithSpiffeId(spiffeId)
+      .filter((entry) => this.#isLive(entry));
+    if (isAdminAllowed && entries.some((entry) => entry.isAdmin)) return { kind: 'admin', spiffeId };
+    const downstream = entries.filter((entry) => entry.isDownstream);
+    if (allowed.includes('downstream') && downstream.length > 0) {
+      return { kind: 'downstream', spiffeId, entries: downstream };
+    }
+    return undefined;
+  }
+
+  async #agent(method: string, svid: PeerSvid): Promise<Caller> {
+    const { spiffeId: agentId, serialNumber, notAfter: expiresAt } = svid;
+    const node = this.#options.directory.node(agentId);
+    if (node === undefined) throw denied(method, 'agent_not_attested');
+    if (node.isBanned) throw denied(method, 'agent_banned');
+    if (serialNumber !== node.serialNumber) {
+      if (serialNumber !== node.nextSerialNumber) throw denied(method, 'agent_not_active');
+      await this.#options.activateRenewedSvid(agentId, serialNumber);
+    }
+    return { kind: 'agent', agentId, serialNumber, expiresAt };
+  }
+
+  #isLive(entry: RegistrationEntry): boolean {
+    return entry.expiresAt === undefined || entry.expiresAt > this.#options.clock.now();
+  }
+}
+
+/** The text is SPIRE's, which its clients know; why an agent is refused travels as the reason. */
+function denied(method: string, reason: Reason = 'permission_denied'): BonafideError {
+  return new BonafideError(reason, `authorization denied for method ${method}`);
+}

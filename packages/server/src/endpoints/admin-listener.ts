@@ -1,0 +1,71 @@
+/** The local admin socket: a Unix socket in a folder for its owner alone, every caller named by the kernel. */
+import { stat } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { listenOnUnixSocket, type UnixSocketFile } from '@bonafide/shared/runtime/listen-on-unix-socket';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import { readPeerCredentials, socketDescriptor } from '@bonafide/shared/runtime/peer-credentials';
+import { createPrivateDirectory } from '@bonafide/shared/runtime/private-file';
+import type { Peer } from '../access/peer.js';
+
+export interface AdminListenerOptions {
+  readonly socketPath: string;
+  readonly maximumConnections: number;
+  readonly onConnection: (socket: Socket, peer: Peer) => void;
+  readonly log: Logger;
+}
+
+export class AdminListener {
+  readonly #options: AdminListenerOptions;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #file: UnixSocketFile | undefined;
+
+  constructor(options: AdminListenerOptions) {
+    this.#options = options;
+    this.#server = createServer((socket) => {
+      this.#accept(socket);
+    });
+    this.#server.maxConnections = options.maximumConnections;
+  }
+
+  /** @throws BonafideError as `listenOnUnixSocket`. */
+  async listen(): Promise<void> {
+    const { socketPath } = this.#options;
+    await createPrivateDirectory(dirname(socketPath));
+    this.#file = await listenOnUnixSocket(this.#server, { path: socketPath, mode: 0o600 });
+  }
+
+  async stopAccepting(): Promise<void> {
+    this.#server.close();
+    await this.#file?.remove();
+    this.#file = undefined;
+  }
+
+  destroyConnections(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #accept(socket: Socket): void {
+    const { onConnection, log } = this.#options;
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    socket.on('error', (error) => {
+      log.debug({ err: error }, 'a local connection failed');
+    });
+    try {
+      const { uid, pid } = readPeerCredentials(socketDescriptor(socket));
+      onConnection(socket, { kind: 'local', uid, pid });
+    } catch (error) {
+      log.warn({ err: error }, `refused a local connection: ${errorMessage(error)}`);
+      socket.destroy();
+    }
+  }
+}
+
+/** Whom the admin socket serves: root, the owner of its folder, and whoever the server itself runs as. */
+export async function localAdminUids(socketPath: string): Promise<ReadonlySet<number>> {
+  const folder = await stat(dirname(socketPath));
+  return new Set([0, folder.uid, process.geteuid?.() ?? 0]);
+}
