@@ -1,0 +1,30 @@
+/** When an X.509-SVID is to be renewed: around the middle of its life, spread out so that many do not fall due together. */
+
+/** A renewal by availability target must leave at least this much of the lifetime in use, otherwise half the lifetime counts. */
+const LEAST_GRACE_MS = 12 * 3600_000;
+const TARGET_SPREAD_MS = 600_000;
+
+export interface RenewalPolicy {
+  /** How long before its end an SVID is to be replaced; undefined: half its lifetime. SPIRE's `availability_target`. */
+  readonly availabilityTargetSeconds: number | undefined;
+  /** A number in [0, 1). */
+  readonly random: () => number;
+}
+
+/**
+ * Half the lifetime before the end, give or take a tenth of that, as SPIRE does.
+ * @param from when the SVID was obtained, or its `notBefore` if that is not known; authorities backdate `notBefore`, so an SVID that
+ * lives for seconds would otherwise be due at once, again and again.
+ */
+export function renewalTime(from: Date, notAfter: Date, policy: RenewalPolicy): Date {
+  const lifetimeMs = Math.max(0, notAfter.getTime() - from.getTime());
+  return new Date(notAfter.getTime() - remainderMs(lifetimeMs, policy));
+}
+
+function remainderMs(lifetimeMs: number, { availabilityTargetSeconds, random }: RenewalPolicy): number {
+  if (availabilityTargetSeconds !== undefined) {
+    const targetMs = availabilityTargetSeconds * 1000;
+    if (lifetimeMs - targetMs > LEAST_GRACE_MS) return targetMs + random() * TARGET_SPREAD_MS;
+  }
+  return (lifetimeMs / 2) * (0.9 + 0.2 * random());
+}
