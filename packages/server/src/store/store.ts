@@ -19,10 +19,11 @@ export interface Store {
   changesSince(revision: number, limit: number): Promise<readonly CommittedRevision[] | undefined>;
   /**
    * Runs `work` in one transaction that first takes the next revision, so that revision order is commit order. Whatever `work` throws
-   * rolls everything back. Subscribers hear of it after the commit and before this resolves. Never use the outer store inside `work`.
+   * rolls everything back. Subscribers hear of it in revision order, after the commit and before this resolves; they must not write.
+   * The outer store refuses to be used inside `work`.
    */
   write<T>(work: (transaction: WriteTransaction) => Promise<T>): Promise<T>;
-  subscribe(listener: (committed: CommittedRevision) => void): () => void;
+  subscribe(listener: (committed: CommittedRevision) => void | Promise<void>): () => void;
   close(): Promise<void>;
 }
 

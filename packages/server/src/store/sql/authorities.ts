@@ -1,0 +1,84 @@
+/** Signing authorities in SQL. */
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import type {
+  AuthorityReader,
+  AuthorityRecord,
+  AuthoritySlot,
+  AuthorityWriter,
+} from '../authority-record.js';
+import type { Change } from '../change.js';
+import type { AuthorityRow, Queries } from './schema.js';
+import { decodeList, encodeList } from './sets.js';
+import { flag } from './values.js';
+
+export class AuthorityQueries implements AuthorityReader {
+  protected readonly db: Queries;
+
+  constructor(db: Queries) {
+    this.db = db;
+  }
+
+  async list(): Promise<readonly AuthorityRecord[]> {
+    const rows = await this.db
+      .selectFrom('authorities')
+      .selectAll()
+      .orderBy('not_before')
+      .orderBy('authority_id')
+      .execute();
+    return rows.map(authorityFromRow);
+  }
+}
+
+export class AuthorityStatements extends AuthorityQueries implements AuthorityWriter {
+  readonly #record: (change: Change) => void;
+
+  constructor(db: Queries, record: (change: Change) => void) {
+    super(db);
+    this.#record = record;
+  }
+
+  async put(record: AuthorityRecord): Promise<void> {
+    const columns = {
+      kind: record.kind,
+      slot: record.slot,
+      key_id: record.keyId,
+      certificate_chain: encodeList(record.certificateChain.map((der) => der.toString('base64'))),
+      not_before: record.notBefore.getTime(),
+      not_after: record.notAfter.getTime(),
+      is_tainted: flag(record.isTainted),
+    };
+    await this.db
+      .insertInto('authorities')
+      .values({ authority_id: record.authorityId, ...columns })
+      .onConflict((conflict) => conflict.column('authority_id').doUpdateSet(columns))
+      .execute();
+    this.#record({ kind: 'authority', authorityId: record.authorityId });
+  }
+
+  async delete(authorityId: string): Promise<void> {
+    const { numDeletedRows } = await this.db
+      .deleteFrom('authorities')
+      .where('authority_id', '=', authorityId)
+      .executeTakeFirst();
+    if (numDeletedRows === 0n) {
+      throw new BonafideError('not_found', `there is no authority ${authorityId}`);
+    }
+    this.#record({ kind: 'authority', authorityId });
+  }
+}
+
+function authorityFromRow(row: AuthorityRow): AuthorityRecord {
+  if (row.kind !== 'x509') {
+    throw new BonafideError('internal', `authority ${row.authority_id} is of unknown kind ${row.kind}`);
+  }
+  return {
+    kind: row.kind,
+    authorityId: row.authority_id,
+    slot: row.slot as AuthoritySlot,
+    keyId: row.key_id,
+    certificateChain: decodeList(row.certificate_chain).map((text) => Buffer.from(text, 'base64')),
+    notBefore: new Date(row.not_before),
+    notAfter: new Date(row.not_after),
+    isTainted: row.is_tainted === 1,
+  };
+}

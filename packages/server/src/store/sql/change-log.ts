@@ -1,0 +1,78 @@
+/** The change log in SQL: one row for each committed transaction, numbered without gaps, pruned at its far end. */
+import { randomUUID } from 'node:crypto';
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import type { Change } from '../change.js';
+import type { CommittedRevision } from '../store.js';
+import type { Queries } from './schema.js';
+
+const HEAD = 1;
+
+/** Creates the one row when the database is new. @returns the log's id, which names this database for ever. */
+export async function openLog(db: Queries): Promise<string> {
+  await db
+    .insertInto('log_head')
+    .values({ id: HEAD, log_id: randomUUID(), revision: 0 })
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .execute();
+  const head = await db.selectFrom('log_head').select('log_id').executeTakeFirstOrThrow();
+  return head.log_id;
+}
+
+export async function currentRevision(db: Queries): Promise<number> {
+  const head = await db.selectFrom('log_head').select('revision').executeTakeFirstOrThrow();
+  return head.revision;
+}
+
+/** First in every transaction: the row stays locked until the commit. */
+export async function takeNextRevision(transaction: Queries): Promise<number> {
+  const head = await transaction
+    .updateTable('log_head')
+    .set((row) => ({ revision: row('revision', '+', 1) }))
+    .where('id', '=', HEAD)
+    .returning('revision')
+    .executeTakeFirstOrThrow();
+  return head.revision;
+}
+
+/** Last in every transaction. @param keep how many revisions the log reaches back. */
+export async function appendRevision(
+  transaction: Queries,
+  committed: CommittedRevision,
+  keep: number,
+): Promise<void> {
+  await transaction
+    .insertInto('changes')
+    .values({ revision: committed.revision, changes: JSON.stringify(committed.changes) })
+    .execute();
+  await transaction
+    .deleteFrom('changes')
+    .where('revision', '<=', committed.revision - keep)
+    .execute();
+}
+
+/** Undefined when the log no longer reaches back to `revision`, or never got that far. */
+export async function readChangesSince(
+  db: Queries,
+  revision: number,
+  limit: number,
+): Promise<readonly CommittedRevision[] | undefined> {
+  if (!Number.isSafeInteger(limit) || limit < 1) {
+    throw new BonafideError('internal', `limit of changes is ${limit}; expected 1 or more`);
+  }
+  const current = await currentRevision(db);
+  if (revision > current || revision < 0) return undefined;
+  if (revision === current) return [];
+  const rows = await db
+    .selectFrom('changes')
+    .selectAll()
+    .where('revision', '>', revision)
+    .orderBy('revision')
+    .limit(limit)
+    .execute();
+  // Without gaps, the first row is the very next revision unless that one was pruned.
+  if (rows[0]?.revision !== revision + 1) return undefined;
+  return rows.map((row) => ({
+    revision: row.revision,
+    changes: JSON.parse(row.changes) as readonly Change[],
+  }));
+}

@@ -1,0 +1,207 @@
+/** Registration entries in SQL. */
+import { randomUUID } from 'node:crypto';
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import type {
+  RegistrationEntry,
+  RegistrationEntryContent,
+} from '@bonafide/shared/registration/registration-entry';
+import { formatSelector } from '@bonafide/shared/registration/selector';
+import type { Change } from '../change.js';
+import type { EntryFilter, EntryReader, EntryWriter } from '../entry-record.js';
+import type { Page, PageRequest } from '../store.js';
+import { contentColumns, entryFromRow } from './entry-row.js';
+import { chunks, readBatches, readPage } from './read-pages.js';
+import type { Queries } from './schema.js';
+import { encodeSelectors, matchesNamed, type IndexedSet } from './sets.js';
+
+const owners = { table: 'entries', key: 'id' };
+const SELECTORS: IndexedSet = {
+  owners: { ...owners, count: 'selector_count' },
+  members: { table: 'entry_selectors', owner: 'entry_id', member: 'selector' },
+};
+const FEDERATION: IndexedSet = {
+  owners: { ...owners, count: 'federation_count' },
+  members: { table: 'entry_federation', owner: 'entry_id', member: 'trust_domain' },
+};
+const KEYS_A_STATEMENT = 500;
+
+export class EntryQueries implements EntryReader {
+  protected readonly db: Queries;
+
+  constructor(db: Queries) {
+    this.db = db;
+  }
+
+  async get(id: string): Promise<RegistrationEntry | undefined> {
+    const row = await this.db.selectFrom('entries').selectAll().where('id', '=', id).executeTakeFirst();
+    return row === undefined ? undefined : entryFromRow(row);
+  }
+
+  async getMany(ids: readonly string[]): Promise<readonly RegistrationEntry[]> {
+    const found: RegistrationEntry[] = [];
+    for (const some of chunks(ids, KEYS_A_STATEMENT)) {
+      const rows = await this.db.selectFrom('entries').selectAll().where('id', 'in', some).execute();
+      found.push(...rows.map(entryFromRow));
+    }
+    return found;
+  }
+
+  list(filter: EntryFilter, page: PageRequest): Promise<Page<RegistrationEntry>> {
+    return readPage(page, keyOf, (after, limit) => this.#read(filter, after, limit));
+  }
+
+  async count(filter: EntryFilter): Promise<number> {
+    const { total } = await this.#matching(filter)
+      .select(({ fn }) => fn.countAll<number>().as('total'))
+      .executeTakeFirstOrThrow();
+    return total;
+  }
+
+  all(): AsyncIterable<readonly RegistrationEntry[]> {
+    return readBatches(keyOf, (after, limit) => this.#read({}, after, limit));
+  }
+
+  async findSimilar(content: RegistrationEntryContent): Promise<RegistrationEntry | undefined> {
+    const row = await this.db
+      .selectFrom('entries')
+      .selectAll()
+      .where('spiffe_id', '=', content.spiffeId)
+      .where('parent_id', '=', content.parentId)
+      .where('selectors', '=', encodeSelectors(content.selectors))
+      .orderBy('id')
+      .limit(1)
+      .executeTakeFirst();
+    return row === undefined ? undefined : entryFromRow(row);
+  }
+
+  async listExpired(now: Date): Promise<readonly RegistrationEntry[]> {
+    const rows = await this.db
+      .selectFrom('entries')
+      .selectAll()
+      .where('expires_at', '<=', now.getTime())
+      .orderBy('expires_at')
+      .execute();
+    return rows.map(entryFromRow);
+  }
+
+  async #read(
+    filter: EntryFilter,
+    after: string | undefined,
+    limit: number,
+  ): Promise<readonly RegistrationEntry[]> {
+    let query = this.#matching(filter).selectAll().orderBy('id').limit(limit);
+    if (after !== undefined) query = query.where('id', '>', after);
+    return (await query.execute()).map(entryFromRow);
+  }
+
+  #matching(filter: EntryFilter) {
+    let query = this.db.selectFrom('entries');
+    if (filter.spiffeId !== undefined) query = query.where('spiffe_id', '=', filter.spiffeId);
+    if (filter.parentId !== undefined) query = query.where('parent_id', '=', filter.parentId);
+    if (filter.hint !== undefined) query = query.where('hint', '=', filter.hint);
+    if (filter.isDownstream !== undefined) {
+      query = query.where('is_downstream', '=', filter.isDownstream ? 1 : 0);
+    }
+    if (filter.selectors !== undefined) {
+      const { named, match } = filter.selectors;
+      query = query.where(matchesNamed(SELECTORS, named.map(formatSelector), match));
+    }
+    if (filter.federatesWith !== undefined) {
+      const { named, match } = filter.federatesWith;
+      query = query.where(matchesNamed(FEDERATION, named, match));
+    }
+    return query;
+  }
+}
+
+export class EntryStatements extends EntryQueries implements EntryWriter {
+  readonly #record: (change: Change) => void;
+
+  constructor(db: Queries, record: (change: Change) => void) {
+    super(db);
+    this.#record = record;
+  }
+
+  async create(
+    content: RegistrationEntryContent,
+    options: { readonly id: string | undefined; readonly createdAt: Date },
+  ): Promise<RegistrationEntry> {
+    const id = options.id ?? randomUUID();
+    const columns = contentColumns(content);
+    const row = { ...columns, id, revision_number: 0, created_at: options.createdAt.getTime() };
+    const { numInsertedOrUpdatedRows } = await this.db
+      .insertInto('entries')
+      .values(row)
+      .onConflict((conflict) => conflict.column('id').doNothing())
+      .executeTakeFirst();
+    if (numInsertedOrUpdatedRows === 0n) {
+      throw new BonafideError('already_exists', `entry id ${id} is taken; choose another or leave it out`);
+    }
+    const entry = entryFromRow(row);
+    await this.#insertSets(entry);
+    this.#record({ kind: 'entry', entryId: id });
+    return entry;
+  }
+
+  async update(id: string, content: RegistrationEntryContent): Promise<RegistrationEntry> {
+    const before = await this.#existing(id);
+    const row = {
+      ...contentColumns(content),
+      id,
+      revision_number: before.revisionNumber + 1,
+      created_at: before.createdAt.getTime(),
+    };
+    await this.db.updateTable('entries').set(row).where('id', '=', id).execute();
+    const after = entryFromRow(row);
+    await this.#deleteSets(before);
+    await this.#insertSets(after);
+    this.#record({ kind: 'entry', entryId: id });
+    return after;
+  }
+
+  async delete(id: string): Promise<RegistrationEntry> {
+    const entry = await this.#existing(id);
+    await this.#deleteSets(entry);
+    await this.db.deleteFrom('entries').where('id', '=', id).execute();
+    this.#record({ kind: 'entry', entryId: id });
+    return entry;
+  }
+
+  async #existing(id: string): Promise<RegistrationEntry> {
+    const entry = await this.get(id);
+    if (entry === undefined) throw new BonafideError('not_found', `there is no entry ${id}`);
+    return entry;
+  }
+
+  async #insertSets(entry: RegistrationEntry): Promise<void> {
+    for (const some of chunks(entry.selectors, KEYS_A_STATEMENT)) {
+      const rows = some.map((selector) => ({ entry_id: entry.id, selector: formatSelector(selector) }));
+      await this.db.insertInto('entry_selectors').values(rows).execute();
+    }
+    for (const some of chunks(entry.federatesWith, KEYS_A_STATEMENT)) {
+      const rows = some.map((trustDomain) => ({ entry_id: entry.id, trust_domain: trustDomain }));
+      await this.db.insertInto('entry_federation').values(rows).execute();
+    }
+  }
+
+  async #deleteSets(entry: RegistrationEntry): Promise<void> {
+    for (const some of chunks(entry.selectors, KEYS_A_STATEMENT)) {
+      await this.db
+        .deleteFrom('entry_selectors')
+        .where('selector', 'in', some.map(formatSelector))
+        .where('entry_id', '=', entry.id)
+        .execute();
+    }
+    for (const some of chunks(entry.federatesWith, KEYS_A_STATEMENT)) {
+      await this.db
+        .deleteFrom('entry_federation')
+        .where('trust_domain', 'in', some)
+        .where('entry_id', '=', entry.id)
+        .execute();
+    }
+  }
+}
+
+function keyOf(entry: RegistrationEntry): string {
+  return entry.id;
+}

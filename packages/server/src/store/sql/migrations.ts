@@ -1,0 +1,126 @@
+/** Every step from an empty database to today's tables, in order; a released step is never edited, only followed by another. */
+import { sql, type Kysely, type Migration } from 'kysely';
+
+export const MIGRATIONS: Readonly<Record<string, Migration>> = {
+  '0001_registry': { up: createRegistry },
+};
+
+async function createRegistry(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('log_head')
+    .addColumn('id', 'integer', (column) => column.primaryKey().check(sql`id = 1`))
+    .addColumn('log_id', 'text', (column) => column.notNull())
+    .addColumn('revision', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable('changes')
+    .addColumn('revision', 'bigint', (column) => column.primaryKey())
+    .addColumn('changes', 'text', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable('bundles')
+    .addColumn('trust_domain', 'text', (column) => column.primaryKey())
+    .addColumn('content', 'text', (column) => column.notNull())
+    .execute();
+  await createEntries(db);
+  await createNodes(db);
+  await db.schema
+    .createTable('join_tokens')
+    .addColumn('token_hash', 'text', (column) => column.primaryKey())
+    .addColumn('expires_at', 'bigint', (column) => column.notNull())
+    .addColumn('alias_id', 'text')
+    .execute();
+  await db.schema.createIndex('join_tokens_expires_at').on('join_tokens').column('expires_at').execute();
+  await db.schema
+    .createTable('authorities')
+    .addColumn('authority_id', 'text', (column) => column.primaryKey())
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('slot', 'text', (column) => column.notNull())
+    .addColumn('key_id', 'text', (column) => column.notNull())
+    .addColumn('certificate_chain', 'text', (column) => column.notNull())
+    .addColumn('not_before', 'bigint', (column) => column.notNull())
+    .addColumn('not_after', 'bigint', (column) => column.notNull())
+    .addColumn('is_tainted', 'integer', (column) => column.notNull())
+    .execute();
+}
+
+async function createEntries(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('entries')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('spiffe_id', 'text', (column) => column.notNull())
+    .addColumn('parent_id', 'text', (column) => column.notNull())
+    .addColumn('selectors', 'text', (column) => column.notNull())
+    .addColumn('selector_count', 'integer', (column) => column.notNull())
+    .addColumn('x509_svid_ttl_seconds', 'bigint')
+    .addColumn('jwt_svid_ttl_seconds', 'bigint')
+    .addColumn('federates_with', 'text', (column) => column.notNull())
+    .addColumn('federation_count', 'integer', (column) => column.notNull())
+    .addColumn('is_admin', 'integer', (column) => column.notNull())
+    .addColumn('is_downstream', 'integer', (column) => column.notNull())
+    .addColumn('expires_at', 'bigint')
+    .addColumn('dns_names', 'text', (column) => column.notNull())
+    .addColumn('stores_svid', 'integer', (column) => column.notNull())
+    .addColumn('hint', 'text')
+    .addColumn('disables_x509_svid_prefetch', 'integer', (column) => column.notNull())
+    .addColumn('includes_jwt_svid_jti', 'integer', (column) => column.notNull())
+    .addColumn('revision_number', 'bigint', (column) => column.notNull())
+    .addColumn('created_at', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createIndex('entries_spiffe_id_parent_id')
+    .on('entries')
+    .columns(['spiffe_id', 'parent_id'])
+    .execute();
+  await db.schema.createIndex('entries_parent_id').on('entries').column('parent_id').execute();
+  await db.schema
+    .createIndex('entries_expires_at')
+    .on('entries')
+    .column('expires_at')
+    .where('expires_at', 'is not', null)
+    .execute();
+  await db.schema
+    .createIndex('entries_hint')
+    .on('entries')
+    .column('hint')
+    .where('hint', 'is not', null)
+    .execute();
+  // The sets of an entry once more, the other way round: for the filters of a list. No foreign key to entries, because
+  // checking one at every delete would need a second index as large as the table.
+  await db.schema
+    .createTable('entry_selectors')
+    .addColumn('selector', 'text', (column) => column.notNull())
+    .addColumn('entry_id', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('entry_selectors_key', ['selector', 'entry_id'])
+    .execute();
+  await db.schema
+    .createTable('entry_federation')
+    .addColumn('trust_domain', 'text', (column) => column.notNull().references('bundles.trust_domain'))
+    .addColumn('entry_id', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('entry_federation_key', ['trust_domain', 'entry_id'])
+    .execute();
+}
+
+async function createNodes(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('nodes')
+    .addColumn('agent_id', 'text', (column) => column.primaryKey())
+    .addColumn('attestation_type', 'text', (column) => column.notNull())
+    .addColumn('serial_number', 'text')
+    .addColumn('expires_at', 'bigint', (column) => column.notNull())
+    .addColumn('next_serial_number', 'text')
+    .addColumn('next_expires_at', 'bigint')
+    .addColumn('selectors', 'text', (column) => column.notNull())
+    .addColumn('selector_count', 'integer', (column) => column.notNull())
+    .addColumn('is_banned', 'integer', (column) => column.notNull())
+    .addColumn('can_reattest', 'integer', (column) => column.notNull())
+    .addColumn('agent_version', 'text')
+    .execute();
+  await db.schema.createIndex('nodes_expires_at').on('nodes').column('expires_at').execute();
+  await db.schema
+    .createTable('node_selectors')
+    .addColumn('selector', 'text', (column) => column.notNull())
+    .addColumn('agent_id', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('node_selectors_key', ['selector', 'agent_id'])
+    .execute();
+}

@@ -1,0 +1,172 @@
+/** Attested nodes in SQL. */
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import { formatSelector } from '@bonafide/shared/registration/selector';
+import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { Change } from '../change.js';
+import type { AttestedNode, NodeFilter, NodeReader, NodeWriter } from '../node-record.js';
+import type { Page, PageRequest } from '../store.js';
+import { chunks, readBatches, readPage } from './read-pages.js';
+import type { NodeRow, Queries } from './schema.js';
+import { decodeSelectors, encodeSelectors, matchesNamed, type IndexedSet } from './sets.js';
+import { dateOrUndefined, flag, millisecondsOrNull } from './values.js';
+
+const SELECTORS: IndexedSet = {
+  owners: { table: 'nodes', key: 'agent_id', count: 'selector_count' },
+  members: { table: 'node_selectors', owner: 'agent_id', member: 'selector' },
+};
+const KEYS_A_STATEMENT = 500;
+
+export class NodeQueries implements NodeReader {
+  protected readonly db: Queries;
+
+  constructor(db: Queries) {
+    this.db = db;
+  }
+
+  async get(agentId: SpiffeId): Promise<AttestedNode | undefined> {
+    const row = await this.db
+      .selectFrom('nodes')
+      .selectAll()
+      .where('agent_id', '=', agentId)
+      .executeTakeFirst();
+    return row === undefined ? undefined : nodeFromRow(row);
+  }
+
+  async getMany(agentIds: readonly SpiffeId[]): Promise<readonly AttestedNode[]> {
+    const found: AttestedNode[] = [];
+    for (const some of chunks(agentIds, KEYS_A_STATEMENT)) {
+      const rows = await this.db.selectFrom('nodes').selectAll().where('agent_id', 'in', some).execute();
+      found.push(...rows.map(nodeFromRow));
+    }
+    return found;
+  }
+
+  list(filter: NodeFilter, page: PageRequest): Promise<Page<AttestedNode>> {
+    return readPage(page, keyOf, (after, limit) => this.#read(filter, after, limit));
+  }
+
+  async count(filter: NodeFilter): Promise<number> {
+    const { total } = await this.#matching(filter)
+      .select(({ fn }) => fn.countAll<number>().as('total'))
+      .executeTakeFirstOrThrow();
+    return total;
+  }
+
+  all(): AsyncIterable<readonly AttestedNode[]> {
+    return readBatches(keyOf, (after, limit) => this.#read({}, after, limit));
+  }
+
+  async #read(
+    filter: NodeFilter,
+    after: string | undefined,
+    limit: number,
+  ): Promise<readonly AttestedNode[]> {
+    let query = this.#matching(filter).selectAll().orderBy('agent_id').limit(limit);
+    if (after !== undefined) query = query.where('agent_id', '>', after);
+    return (await query.execute()).map(nodeFromRow);
+  }
+
+  #matching(filter: NodeFilter) {
+    let query = this.db.selectFrom('nodes');
+    if (filter.attestationType !== undefined) {
+      query = query.where('attestation_type', '=', filter.attestationType);
+    }
+    if (filter.isBanned !== undefined) query = query.where('is_banned', '=', flag(filter.isBanned));
+    if (filter.canReattest !== undefined) query = query.where('can_reattest', '=', flag(filter.canReattest));
+    if (filter.expiresBefore !== undefined) {
+      query = query.where('expires_at', '<', filter.expiresBefore.getTime());
+    }
+    if (filter.selectors !== undefined) {
+      const { named, match } = filter.selectors;
+      query = query.where(matchesNamed(SELECTORS, named.map(formatSelector), match));
+    }
+    return query;
+  }
+}
+
+export class NodeStatements extends NodeQueries implements NodeWriter {
+  readonly #record: (change: Change) => void;
+
+  constructor(db: Queries, record: (change: Change) => void) {
+    super(db);
+    this.#record = record;
+  }
+
+  async put(node: AttestedNode): Promise<void> {
+    const row = rowFromNode(node);
+    const before = await this.get(node.agentId);
+    const { agent_id: agentId, ...columns } = row;
+    await this.db
+      .insertInto('nodes')
+      .values(row)
+      .onConflict((conflict) => conflict.column('agent_id').doUpdateSet(columns))
+      .execute();
+    // Most writes renew the SVID and leave the selectors as they are.
+    if (before === undefined || encodeSelectors(before.selectors) !== row.selectors) {
+      if (before !== undefined) await this.#deleteSelectors(before);
+      await this.#insertSelectors(nodeFromRow(row));
+    }
+    this.#record({ kind: 'node', agentId: agentId as SpiffeId });
+  }
+
+  async delete(agentId: SpiffeId): Promise<void> {
+    const node = await this.get(agentId);
+    if (node === undefined) throw new BonafideError('not_found', `there is no agent ${agentId}`);
+    await this.#deleteSelectors(node);
+    await this.db.deleteFrom('nodes').where('agent_id', '=', agentId).execute();
+    this.#record({ kind: 'node', agentId });
+  }
+
+  async #insertSelectors(node: AttestedNode): Promise<void> {
+    for (const some of chunks(node.selectors, KEYS_A_STATEMENT)) {
+      const rows = some.map((selector) => ({ agent_id: node.agentId, selector: formatSelector(selector) }));
+      await this.db.insertInto('node_selectors').values(rows).execute();
+    }
+  }
+
+  async #deleteSelectors(node: AttestedNode): Promise<void> {
+    for (const some of chunks(node.selectors, KEYS_A_STATEMENT)) {
+      await this.db
+        .deleteFrom('node_selectors')
+        .where('selector', 'in', some.map(formatSelector))
+        .where('agent_id', '=', node.agentId)
+        .execute();
+    }
+  }
+}
+
+function rowFromNode(node: AttestedNode): NodeRow {
+  const selectors = encodeSelectors(node.selectors);
+  return {
+    agent_id: node.agentId,
+    attestation_type: node.attestationType,
+    serial_number: node.serialNumber ?? null,
+    expires_at: node.expiresAt.getTime(),
+    next_serial_number: node.nextSerialNumber ?? null,
+    next_expires_at: millisecondsOrNull(node.nextExpiresAt),
+    selectors,
+    selector_count: decodeSelectors(selectors).length,
+    is_banned: flag(node.isBanned),
+    can_reattest: flag(node.canReattest),
+    agent_version: node.agentVersion ?? null,
+  };
+}
+
+function nodeFromRow(row: NodeRow): AttestedNode {
+  return {
+    agentId: row.agent_id as SpiffeId,
+    attestationType: row.attestation_type,
+    serialNumber: row.serial_number ?? undefined,
+    expiresAt: new Date(row.expires_at),
+    nextSerialNumber: row.next_serial_number ?? undefined,
+    nextExpiresAt: dateOrUndefined(row.next_expires_at),
+    selectors: decodeSelectors(row.selectors),
+    isBanned: row.is_banned === 1,
+    canReattest: row.can_reattest === 1,
+    agentVersion: row.agent_version ?? undefined,
+  };
+}
+
+function keyOf(node: AttestedNode): string {
+  return node.agentId;
+}
