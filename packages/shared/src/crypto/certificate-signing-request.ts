@@ -74,6 +74,8 @@ export function parseCertificateSigningRequest(bytes: Uint8Array): CertificateSi
   const subject = info.readElement(DER_TAG.sequence, 'subject');
   checkDistinguishedName(subject, SUBJECT, 'subject');
   const publicKey = parseSubjectPublicKey(info.readElement(DER_TAG.sequence, 'public key'), SUBJECT);
+  // Certificates of others may have it; SVIDs of ours do not.
+  if (publicKey.kind === 'ec-p521') throw unsupportedPublicKey(SUBJECT);
   const names = info.isAtEnd() ? NO_NAMES : readAttributes(info.enter(contextTag(0), 'attributes'));
   info.expectEnd('request info');
   return { der, tbs, publicKey, spki: publicKey.spki, subject, signatureAlgorithm, signature, ...names };

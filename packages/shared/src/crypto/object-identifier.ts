@@ -32,6 +32,7 @@ export const OID = {
   ecPublicKey: contentHex('1.2.840.10045.2.1'),
   p256: contentHex('1.2.840.10045.3.1.7'),
   p384: contentHex('1.3.132.0.34'),
+  p521: contentHex('1.3.132.0.35'),
   ecdsaWithSha256: contentHex('1.2.840.10045.4.3.2'),
   ecdsaWithSha384: contentHex('1.2.840.10045.4.3.3'),
   ecdsaWithSha512: contentHex('1.2.840.10045.4.3.4'),

@@ -1,6 +1,6 @@
 /** SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7, RFC 5480): which keys we accept, and their quick import. */
 import { createHash, createPublicKey, KeyObject, webcrypto } from 'node:crypto';
-import { invalidArgument } from '../errors/bonafide-error.js';
+import { invalidArgument, type BonafideError } from '../errors/bonafide-error.js';
 import { DerReader } from './der-reader.js';
 import { derElement, derSequence } from './der-writer.js';
 import { DER_TAG } from './der-tag.js';
@@ -8,6 +8,7 @@ import { encodeOid, OID } from './object-identifier.js';
 
 const P256_IDENTIFIER = derSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p256));
 const P384_IDENTIFIER = derSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p384));
+const P521_IDENTIFIER = derSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p521));
 const RSA_IDENTIFIER = derSequence(encodeOid(OID.rsaEncryption), derElement(DER_TAG.null));
 
 export const MIN_RSA_BITS = 2048;
@@ -15,7 +16,7 @@ export const MAX_RSA_BITS = 8192;
 const MAX_RSA_EXPONENT_BYTES = 4;
 
 export interface SubjectPublicKey {
-  readonly kind: 'ec-p256' | 'ec-p384' | 'rsa';
+  readonly kind: 'ec-p256' | 'ec-p384' | 'ec-p521' | 'rsa';
   /** The whole SubjectPublicKeyInfo, DER. */
   readonly spki: Buffer;
   /** The content of its BIT STRING: an EC point, or an RSAPublicKey. */
@@ -24,7 +25,7 @@ export interface SubjectPublicKey {
 
 /**
  * Reads the key without importing it.
- * @throws BonafideError `invalid_argument` for anything but EC P-256, EC P-384 or RSA of 2048 to 8192 bits.
+ * @throws BonafideError `invalid_argument` for anything but EC P-256, P-384, P-521 or RSA of 2048 to 8192 bits.
  */
 export function parseSubjectPublicKey(spki: Buffer, subject: string): SubjectPublicKey {
   const outer = new DerReader(spki, subject);
@@ -41,11 +42,19 @@ export function parseSubjectPublicKey(spki: Buffer, subject: string): SubjectPub
     checkPoint(keyBits, 97, subject);
     return { kind: 'ec-p384', spki, keyBits };
   }
+  if (identifier.equals(P521_IDENTIFIER)) {
+    checkPoint(keyBits, 133, subject);
+    return { kind: 'ec-p521', spki, keyBits };
+  }
   if (identifier.equals(RSA_IDENTIFIER)) {
     checkRsaKey(keyBits, subject);
     return { kind: 'rsa', spki, keyBits };
   }
-  throw invalidArgument(
+  throw unsupportedPublicKey(subject);
+}
+
+export function unsupportedPublicKey(subject: string): BonafideError {
+  return invalidArgument(
     `unsupported public key in ${subject}; accepted are EC P-256, EC P-384 and RSA of ${MIN_RSA_BITS} to ${MAX_RSA_BITS} bits`,
   );
 }
