@@ -35,10 +35,11 @@ export function libc(): Libc {
 }
 
 function loadLibc(): Libc {
-  if (process.platform !== 'linux') {
+  // Every structure that crosses this line is written little-endian.
+  if (process.platform !== 'linux' || endianness() !== 'LE') {
     throw new BonafideError(
       'unavailable',
-      `callers can be identified on linux only, not on ${process.platform}`,
+      `callers can be identified on little-endian linux only, not on ${process.platform} ${process.arch}`,
     );
   }
   try {
