@@ -23,6 +23,7 @@ import {
 import {
   importSubjectPublicKey,
   parseSubjectPublicKey,
+  unsupportedPublicKey,
   type SubjectPublicKey,
 } from './subject-public-key.js';
 import { encodeSubjectAlternativeNameExtension, parseX509Extensions } from './x509-extension.js';
