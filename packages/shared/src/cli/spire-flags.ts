@@ -26,15 +26,16 @@ export function translateSpireFlags(
   let isValue = false;
   for (const [index, argument] of argv.entries()) {
     if (argument === '--' && !isValue) return [...translated, ...argv.slice(index)];
-    const flag = isValue ? null : SPIRE_FLAG.exec(argument);
-    const [, name, value] = flag ?? [];
-    const gnuName = name === undefined ? undefined : gnuFlagName(name);
-    translated.push(gnuName === undefined ? argument : `--${gnuName}${value ?? ''}`);
-    isValue = !isValue && value === undefined && takesValue(gnuName ?? longFlagName(argument) ?? '');
+    const gnuArgument: string = isValue ? argument : translateArgument(argument);
+    translated.push(gnuArgument);
+    isValue = !isValue && gnuArgument.startsWith('--') && takesValue(gnuArgument.slice(2));
   }
   return translated;
 }
 
-function longFlagName(argument: string): string | undefined {
-  return argument.startsWith('--') && !argument.includes('=') ? argument.slice(2) : undefined;
+function translateArgument(argument: string): string {
+  return argument.replace(
+    SPIRE_FLAG,
+    (_, name: string, value: string | undefined) => `--${gnuFlagName(name)}${value ?? ''}`,
+  );
 }
