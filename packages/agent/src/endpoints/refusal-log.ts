@@ -1,0 +1,27 @@
+/** A log of refused callers that no caller can flood: each kind of refusal at most once in a while, with the count of the rest. */
+import type { Clock } from '@bonafide/shared/runtime/clock';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+
+const INTERVAL_MS = 10_000;
+
+export class RefusalLog<Kind extends string> {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #kinds = new Map<Kind, { loggedAtMs: number; unlogged: number }>();
+
+  constructor({ clock, log }: { readonly clock: Clock; readonly log: Logger }) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  warn(kind: Kind, fields: Readonly<Record<string, unknown>>, message: string): void {
+    const nowMs = this.#clock.monotonicMs();
+    const last = this.#kinds.get(kind);
+    if (last !== undefined && nowMs - last.loggedAtMs < INTERVAL_MS) {
+      last.unlogged += 1;
+      return;
+    }
+    this.#log.warn({ ...fields, ...(last?.unlogged ? { unlogged: last.unlogged } : {}) }, message);
+    this.#kinds.set(kind, { loggedAtMs: nowMs, unlogged: 0 });
+  }
+}
