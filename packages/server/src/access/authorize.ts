@@ -9,7 +9,7 @@ import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { toServiceError } from '@bonafide/shared/rpc/status';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { Caller } from './caller.js';
-import { authContextOf, type AuthContext, type CallContext } from './call-context.js';
+import { authContextOf, type AuthContext, type AuthorizedCallContext } from './call-context.js';
 import type { CallerIdentification } from './identify-caller.js';
 import type { Peer } from './peer.js';
 import { allowedCallers } from './rpc-callers.js';
@@ -63,13 +63,13 @@ async function authorize(
   peer: Peer | undefined,
   signal: AbortSignal,
   { identification, log }: AuthorizationOptions,
-): Promise<CallContext> {
+): Promise<AuthorizedCallContext> {
   if (peer === undefined) throw new BonafideError('unavailable', 'the connection has ended');
   const requestId = randomUUID();
   const callLog = log.child({ method, request_id: requestId, ...peerFields(peer) });
   try {
     const caller = await identification.identify(method, allowedCallers(method), peer);
-    return { caller, peer, method, requestId, log: callLog.child(callerFields(caller)), signal };
+    return { caller, peer, requestId, log: callLog.child(callerFields(caller)), signal };
   } catch (error) {
     callLog.warn({ err: error }, 'refused a call');
     throw error;

@@ -1,0 +1,149 @@
+import { errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
+import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { FakeClock } from '@bonafide/testing/fake-clock';
+import { describe, expect, it } from 'vitest';
+import type { AttestedNode } from '../store/node-record.js';
+import { CallerIdentification, type AllowedCallers } from './identify-caller.js';
+import type { Peer } from './peer.js';
+
+const METHOD = '/some.Service/Method';
+const agentId = parseSpiffeId('spiffe://example.org/spire/agent/join_token/x');
+const workloadId = parseSpiffeId('spiffe://example.org/web');
+const adminId = parseSpiffeId('spiffe://other.test/admin');
+
+const entry: RegistrationEntry = {
+  id: 'one',
+  revisionNumber: 0,
+  createdAt: new Date(0),
+  spiffeId: workloadId,
+  parentId: agentId,
+  selectors: [{ type: 'unix', value: 'uid:1' }],
+  x509SvidTtlSeconds: undefined,
+  jwtSvidTtlSeconds: undefined,
+  federatesWith: [],
+  isAdmin: false,
+  isDownstream: false,
+  expiresAt: undefined,
+  dnsNames: [],
+  storesSvid: false,
+  hint: undefined,
+  disablesX509SvidPrefetch: false,
+  includesJwtSvidJti: false,
+};
+
+const node: AttestedNode = {
+  agentId,
+  attestationType: 'join_token',
+  serialNumber: 'aa',
+  expiresAt: new Date('2030-01-01T01:00:00Z'),
+  nextSerialNumber: undefined,
+  nextExpiresAt: undefined,
+  selectors: [],
+  isBanned: false,
+  canReattest: false,
+  agentVersion: undefined,
+};
+
+interface World {
+  readonly node?: AttestedNode;
+  readonly entries?: readonly RegistrationEntry[];
+}
+
+async function identify(peer: Peer, allowed: AllowedCallers, world: World = {}): Promise<string> {
+  const activated: string[] = [];
+  const identification = new CallerIdentification({
+    directory: {
+      node: (id) => (id === agentId ? world.node : undefined),
+      entriesWithSpiffeId: (id) => (world.entries ?? []).filter(({ spiffeId }) => spiffeId === id),
+    },
+    activateRenewedSvid: (_agentId, serialNumber) => {
+      activated.push(serialNumber);
+      return Promise.resolve();
+    },
+    adminIds: new Set([adminId]),
+    localAdminUids: new Set([0, 1000]),
+    clock: new FakeClock(),
+  });
+  try {
+    const { kind } = await identification.identify(METHOD, allowed, peer);
+    return [kind, ...activated.map((serialNumber) => `activated ${serialNumber}`)].join(', ');
+  } catch (error) {
+    expect(errorMessage(error)).toBe(`authorization denied for method ${METHOD}`);
+    return hasReason(error, 'permission_denied')
+      ? 'denied'
+      : hasReason(error, 'agent_banned')
+        ? 'banned'
+        : reasonOf(error);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'reason' in error ? String(error.reason) : 'not ours';
+}
+
+function withSvid(id: typeof agentId, serialNumber = 'aa', notAfter = node.expiresAt): Peer {
+  return { kind: 'remote', address: '192.0.2.1', svid: { spiffeId: id, serialNumber, notAfter } };
+}
+
+const stranger: Peer = { kind: 'remote', address: '192.0.2.1', svid: undefined };
+const all: AllowedCallers = ['local_admin', 'admin', 'agent', 'downstream'];
+
+describe('CallerIdentification', () => {
+  it('asks nobody who they are where anyone may call', async () => {
+    expect(await identify(stranger, 'anyone')).toBe('anonymous');
+    expect(await identify(withSvid(agentId), 'anyone')).toBe('anonymous');
+  });
+
+  it('takes only the owners of the admin socket for local admins, and only where they are allowed', async () => {
+    expect(await identify({ kind: 'local', uid: 1000, pid: 7 }, all)).toBe('local_admin');
+    expect(await identify({ kind: 'local', uid: 0, pid: 7 }, ['local_admin'])).toBe('local_admin');
+    expect(await identify({ kind: 'local', uid: 1001, pid: 7 }, all)).toBe('denied');
+    expect(await identify({ kind: 'local', uid: 0, pid: 7 }, ['admin', 'agent'])).toBe('denied');
+  });
+
+  it('refuses a caller without a certificate wherever somebody is asked for', async () => {
+    expect(await identify(stranger, all)).toBe('denied');
+  });
+
+  it('knows an agent by its current SVID', async () => {
+    expect(await identify(withSvid(agentId), ['agent'], { node })).toBe('agent');
+    expect(await identify(withSvid(agentId), ['admin', 'local_admin'], { node })).toBe('denied');
+  });
+
+  it('takes a renewed SVID into use when it first sees it', async () => {
+    const renewed = { ...node, nextSerialNumber: 'bb', nextExpiresAt: node.expiresAt };
+    expect(await identify(withSvid(agentId, 'aa'), ['agent'], { node: renewed })).toBe('agent');
+    expect(await identify(withSvid(agentId, 'bb'), ['agent'], { node: renewed })).toBe('agent, activated bb');
+    expect(await identify(withSvid(agentId, 'cc'), ['agent'], { node: renewed })).toBe('agent_not_active');
+  });
+
+  it('tells an agent why it is refused', async () => {
+    const banned = { ...node, isBanned: true, serialNumber: undefined };
+    expect(await identify(withSvid(agentId), ['agent'], { node: banned })).toBe('banned');
+    expect(await identify(withSvid(agentId), ['agent'])).toBe('agent_not_attested');
+    const expired = withSvid(agentId, 'aa', new Date('2029-12-31T23:59:59Z'));
+    expect(await identify(expired, ['agent'], { node })).toBe('agent_expired');
+  });
+
+  it('finds admins in the configuration and in entries, and downstreams in entries', async () => {
+    expect(await identify(withSvid(adminId), all)).toBe('admin');
+    expect(await identify(withSvid(workloadId), all, { entries: [entry] })).toBe('agent_not_attested');
+    expect(await identify(withSvid(workloadId), all, { entries: [{ ...entry, isAdmin: true }] })).toBe(
+      'admin',
+    );
+    const downstream = { ...entry, isDownstream: true };
+    expect(await identify(withSvid(workloadId), all, { entries: [downstream] })).toBe('downstream');
+    expect(await identify(withSvid(workloadId), ['admin'], { entries: [downstream] })).toBe('denied');
+    const both = [downstream, { ...entry, isAdmin: true }];
+    expect(await identify(withSvid(workloadId), ['downstream'], { entries: both })).toBe('downstream');
+    expect(await identify(withSvid(workloadId), ['local_admin', 'admin'], { entries: both })).toBe('admin');
+  });
+
+  it('does not listen to an entry that has ended, nor to an SVID that has expired since the connection was made', async () => {
+    const ended = { ...entry, isAdmin: true, expiresAt: new Date('2029-12-31T00:00:00Z') };
+    expect(await identify(withSvid(workloadId), ['admin'], { entries: [ended] })).toBe('denied');
+    const expired = withSvid(adminId, 'aa', new Date('2029-12-31T00:00:00Z'));
+    expect(await identify(expired, ['admin'])).toBe('denied');
+  });
+});

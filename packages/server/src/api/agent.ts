@@ -1,0 +1,91 @@
+/** spire.api.server.agent.v1.Agent: nodes attest and renew, operators look after them. */
+import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import { agentToProto } from '@bonafide/shared/rpc/codec/agent';
+import { spiffeIdFromProto } from '@bonafide/shared/rpc/codec/spiffe-id';
+import { x509SvidToProto } from '@bonafide/shared/rpc/codec/x509-svid';
+import type { SPIFFEID__Output } from '@bonafide/shared/rpc/gen/spire/api/types/SPIFFEID';
+import { unaryHandler } from '@bonafide/shared/rpc/handler';
+import type { Handlers } from '@bonafide/shared/rpc/load-service';
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import { unixSeconds } from '@bonafide/shared/runtime/clock';
+import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { callContext, callingAgent } from '../access/call-context.js';
+import type { RateLimits } from '../access/rate-limits.js';
+import type { AgentAttestationOptions } from '../node-attestation/attest-agent.js';
+import type { AttestedAgents } from '../node-attestation/attested-agents.js';
+import { createJoinToken } from '../node-attestation/create-join-token.js';
+import { nodeFilterFromProto } from './agent-filter.js';
+import { attestAgentHandler } from './attest-agent.js';
+import { checkAgentId, checkWorkloadId } from './own-ids.js';
+import { pageFromProto } from './page.js';
+
+export interface AgentApiOptions extends AgentAttestationOptions {
+  readonly agents: AttestedAgents;
+  readonly rateLimits: RateLimits;
+}
+
+export function createAgentHandlers(options: AgentApiOptions): Handlers<'spire.api.server.agent.v1.Agent'> {
+  const { agents, rateLimits, store, trustDomain } = options;
+  const agentIdFromProto = (id: SPIFFEID__Output | null): SpiffeId =>
+    checkAgentId(trustDomain, spiffeIdFromProto(id, 'id'));
+
+  return {
+    AttestAgent: attestAgentHandler(options),
+
+    RenewAgent: unaryHandler(callContext, async ({ params }, _call, context) => {
+      await rateLimits.take('signing', context.peer, 1, context.signal);
+      if (params === null) throw invalidArgument('params cannot be nil');
+      if (params.csr.length === 0) throw invalidArgument('missing CSR');
+      const { agentId } = callingAgent(context);
+      const svid = await agents.renew(agentId, params.csr);
+      context.log.info({ agent_id: agentId, serial_number: svid.serialNumber }, 'Renewing agent SVID');
+      return { svid: x509SvidToProto(svid) };
+    }),
+
+    PostStatus: unaryHandler(callContext, async ({ agentVersion }, _call, context) => {
+      await rateLimits.take('status', context.peer, 1, context.signal);
+      if (agentVersion !== '') await agents.recordVersion(callingAgent(context).agentId, agentVersion);
+      return {};
+    }),
+
+    CreateJoinToken: unaryHandler(callContext, async ({ ttl, token, agentId }, _call, { log }) => {
+      const aliasId =
+        agentId === null ? undefined : checkWorkloadId(trustDomain, spiffeIdFromProto(agentId, 'agent_id'));
+      const created = await createJoinToken({ ttlSeconds: ttl, token: token || undefined, aliasId }, options);
+      log.info({ alias_id: aliasId, expires_at: created.expiresAt }, 'Join token created');
+      return { value: created.token, expiresAt: unixSeconds(created.expiresAt) };
+    }),
+
+    CountAgents: unaryHandler(callContext, async ({ filter }) => ({
+      count: await store.nodes.count(nodeFilterFromProto(filter)),
+    })),
+
+    ListAgents: unaryHandler(callContext, async (request) => {
+      const page = await store.nodes.list(nodeFilterFromProto(request.filter), pageFromProto(request));
+      return {
+        agents: page.items.map((node) => agentToProto(node, request.outputMask)),
+        nextPageToken: page.nextPageToken ?? '',
+      };
+    }),
+
+    GetAgent: unaryHandler(callContext, async ({ id, outputMask }) => {
+      const node = await store.nodes.get(agentIdFromProto(id));
+      if (node === undefined) throw new BonafideError('not_found', 'agent not found');
+      return agentToProto(node, outputMask);
+    }),
+
+    DeleteAgent: unaryHandler(callContext, async ({ id }, _call, { log }) => {
+      const agentId = agentIdFromProto(id);
+      await agents.evict(agentId);
+      log.info({ agent_id: agentId }, 'Agent deleted');
+      return {};
+    }),
+
+    BanAgent: unaryHandler(callContext, async ({ id }, _call, { log }) => {
+      const agentId = agentIdFromProto(id);
+      await agents.ban(agentId);
+      log.info({ agent_id: agentId }, 'Agent banned');
+      return {};
+    }),
+  };
+}

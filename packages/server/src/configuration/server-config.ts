@@ -1,0 +1,112 @@
+/** The server's configuration file: SPIRE's names, every unknown one refused. */
+import { isIP } from 'node:net';
+import { durationSchema } from '@bonafide/shared/config/duration';
+import { parsedString } from '@bonafide/shared/config/parsed-string';
+import { KEY_TYPES } from '@bonafide/shared/crypto/key-type';
+import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import { LOG_LEVELS, type LogLevel } from '@bonafide/shared/runtime/logger';
+import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
+import { z } from 'zod';
+import { nodeAttestorsSchema } from '../node-attestation/attestors.js';
+
+export const DEFAULT_SOCKET_PATH = '/tmp/spire-server/private/api.sock';
+
+const HOUR_SECONDS = 3600;
+const MOST_PER_SECOND = 1_000_000;
+
+const perSecond = z.number().positive().max(MOST_PER_SECOND);
+const names = z.array(z.string().min(1)).max(16);
+
+const rateLimitSchema = z.strictObject({
+  /** Whether attestation is limited for each address. */
+  attestation: z.boolean().default(true),
+  /** Whether signing is limited for each address. */
+  signing: z.boolean().default(true),
+  attestation_per_second: perSecond.default(1),
+  signing_per_second: z.int().positive().max(MOST_PER_SECOND).default(500),
+  status_per_second: perSecond.default(10),
+});
+
+const serverSchema = z.strictObject({
+  trust_domain: parsedString(parseTrustDomainOrId),
+  bind_address: z.string().min(1).default('0.0.0.0'),
+  /** 0: any free port, which is logged. */
+  bind_port: z.int().min(0).max(65535).default(8081),
+  socket_path: z.string().min(1).default(DEFAULT_SOCKET_PATH),
+  data_dir: z.string().min(1).default('./.data'),
+  log_level: parsedString(parseLogLevel).prefault('INFO'),
+  log_format: z.enum(['text', 'json']).default('text'),
+  log_file: z.string().min(1).optional(),
+  ca_ttl: durationSchema.prefault('24h'),
+  ca_key_type: z.enum(KEY_TYPES).default('ec-p256'),
+  ca_subject: z
+    .strictObject({
+      country: names.optional(),
+      organization: names.optional(),
+      common_name: z.string().min(1).optional(),
+    })
+    .optional(),
+  default_x509_svid_ttl: durationSchema.default(HOUR_SECONDS),
+  default_jwt_svid_ttl: durationSchema.prefault('5m'),
+  /** The value of `default_x509_svid_ttl` when absent. */
+  agent_ttl: durationSchema.optional(),
+  /** Of this trust domain, or of one whose bundle is held. */
+  admin_ids: z.array(parsedString(parseSpiffeId)).max(1000).default([]),
+  ratelimit: rateLimitSchema.prefault({}),
+  /** Addresses and CIDR ranges of load balancers, from behind which callers are not rate limited. */
+  trusted_proxies: z.array(parsedString(parseAddressRange)).max(1000).default([]),
+  max_connections: z.int().positive().max(1_000_000).default(15_000),
+});
+
+const keyManagerSchema = z
+  .strictObject({
+    disk: z.strictObject({ keys_path: z.string().min(1).optional() }).optional(),
+    memory: z.strictObject({}).optional(),
+  })
+  .refine(({ disk, memory }) => disk === undefined || memory === undefined, {
+    message: 'names two key managers; expected disk or memory',
+  });
+
+const dataStoreSchema = z.strictObject({
+  sql: z.strictObject({
+    database_type: z.enum(['sqlite3']).default('sqlite3'),
+    /** A file, or `:memory:`. */
+    connection_string: z.string().min(1).optional(),
+  }),
+});
+
+export const serverConfigSchema = z.strictObject({
+  server: serverSchema,
+  plugins: z
+    .strictObject({
+      KeyManager: keyManagerSchema.prefault({}),
+      DataStore: dataStoreSchema.prefault({ sql: {} }),
+      NodeAttestor: nodeAttestorsSchema.prefault({ join_token: {} }),
+    })
+    .prefault({}),
+});
+
+export type ServerConfig = z.output<typeof serverConfigSchema>;
+
+/** SPIRE writes them in capitals, and logrus knows two that pino does not. */
+function parseLogLevel(text: string): LogLevel {
+  const lower = text.toLowerCase();
+  const level = { warning: 'warn', panic: 'fatal' }[lower] ?? lower;
+  const known = LOG_LEVELS.find((candidate) => candidate === level);
+  if (known === undefined) {
+    throw invalidArgument(`${JSON.stringify(text)} is no log level; expected DEBUG, INFO, WARN or ERROR`);
+  }
+  return known;
+}
+
+function parseAddressRange(text: string): string {
+  const [address = '', bits, ...more] = text.split('/');
+  const version = isIP(address);
+  const mostBits = version === 4 ? 32 : 128;
+  const isRange = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= mostBits);
+  if (version === 0 || !isRange || more.length > 0) {
+    throw invalidArgument(`${JSON.stringify(text)} is neither an IP address nor a range such as 10.0.0.0/8`);
+  }
+  return text;
+}
