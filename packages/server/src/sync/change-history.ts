@@ -1,0 +1,83 @@
+/** The last changes with the agents they concern, so that an agent which was away for a while gets what it missed and not everything. */
+import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { GraphChange } from './graph-change.js';
+
+const MAX_CHANGES = 10_000;
+/** Names of agents and entries remembered in all; about 8 bytes each. */
+const MAX_NAMES = 1_000_000;
+
+export interface MissedChanges {
+  readonly entryIds: ReadonlySet<string>;
+  readonly trustDomains: ReadonlySet<TrustDomain>;
+}
+
+export class ChangeHistory {
+  /** From the oldest to the newest; those before `#first` are forgotten and wait to be cut off. */
+  #changes: GraphChange[] = [];
+  #first = 0;
+  #names = 0;
+  /** The history is complete after this revision. */
+  #since: number;
+
+  constructor(since: number) {
+    this.#since = since;
+  }
+
+  append(change: GraphChange): void {
+    this.#changes.push(change);
+    this.#names += namesIn(change);
+    while (this.#changes.length - this.#first > MAX_CHANGES || this.#names > MAX_NAMES) {
+      const oldest = this.#changes[this.#first];
+      if (oldest === undefined) break;
+      this.#names -= namesIn(oldest);
+      this.#since = oldest.revision;
+      this.#first += 1;
+    }
+    if (this.#first > MAX_CHANGES) {
+      this.#changes = this.#changes.slice(this.#first);
+      this.#first = 0;
+    }
+  }
+
+  /** Undefined when that is not known, or when what the agent held then counts no more. */
+  missedBy(agentId: SpiffeId, revision: number): MissedChanges | undefined {
+    const missed = this.#after(revision);
+    if (missed === undefined || missed.some((change) => change.resets.includes(agentId))) return undefined;
+    const entryIds = new Set<string>();
+    const trustDomains = new Set<TrustDomain>();
+    for (const { reaches, bundles } of missed) {
+      for (const trustDomain of bundles) trustDomains.add(trustDomain);
+      for (const reach of reaches) {
+        if (!reach.agents.includes(agentId)) continue;
+        for (const id of reach.entryIds) entryIds.add(id);
+        for (const trustDomain of reach.trustDomains) trustDomains.add(trustDomain);
+      }
+    }
+    return { entryIds, trustDomains };
+  }
+
+  /** The agents whose entries the revision may have changed; undefined when it is forgotten or still to come. */
+  agentsOf(revision: number): readonly SpiffeId[] | undefined {
+    // The first change at or after it: several revisions may have been taken in as one.
+    const change = this.#after(revision - 1)?.[0];
+    if (change === undefined) return undefined;
+    return [...new Set(change.reaches.flatMap((reach) => reach.agents))];
+  }
+
+  #after(revision: number): readonly GraphChange[] | undefined {
+    if (revision < this.#since) return undefined;
+    let low = this.#first;
+    let high = this.#changes.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#changes[middle]?.revision ?? 0) > revision) high = middle;
+      else low = middle + 1;
+    }
+    return this.#changes.slice(low);
+  }
+}
+
+function namesIn(change: GraphChange): number {
+  return change.reaches.reduce((sum, reach) => sum + reach.agents.length + reach.entryIds.length, 1);
+}

@@ -1,0 +1,211 @@
+/** The registry in memory: every entry, node and bundle, kept as fresh as the last committed write; no question to it costs a query. */
+import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
+import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
+import type { Clock } from '@bonafide/shared/runtime/clock';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import { serverId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { AttestedNode } from '../store/node-record.js';
+import type { CommittedRevision, Store } from '../store/store.js';
+import { EntryIndex } from './entry-index.js';
+import { applyChange, type RegistryUpdate } from './apply-change.js';
+import type { GraphChange } from './graph-change.js';
+import { NodeIndex } from './node-index.js';
+import { agentsUnder, authorizedEntries, isAuthorized } from './reach.js';
+
+export interface EntryGraphOptions {
+  readonly store: Store;
+  readonly trustDomain: TrustDomain;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+const RETRY_MS = 1000;
+
+export class EntryGraph {
+  readonly #options: EntryGraphOptions;
+  readonly #entries: EntryIndex;
+  readonly #nodes = new NodeIndex();
+  readonly #bundles = new Map<TrustDomain, TrustBundle>();
+  readonly #listeners = new Set<(change: GraphChange) => void>();
+  readonly #unsubscribe: () => void;
+  /** Committed, but not in memory yet. */
+  #pending: CommittedRevision[] = [];
+  #isLoaded = false;
+  #isStopped = false;
+  #revision = 0;
+  #work: Promise<void> = Promise.resolve();
+
+  /** Reads everything, in batches; changes that are committed meanwhile are not missed. */
+  static async load(options: EntryGraphOptions): Promise<EntryGraph> {
+    const graph = new EntryGraph(options);
+    try {
+      await graph.#load();
+    } catch (error) {
+      graph.stop();
+      throw error;
+    }
+    return graph;
+  }
+
+  private constructor(options: EntryGraphOptions) {
+    this.#options = options;
+    this.#entries = new EntryIndex(serverId(options.trustDomain));
+    // The store waits for what a listener returns: a write is visible here before it is acknowledged.
+    this.#unsubscribe = options.store.subscribe((committed) => this.#follow(committed));
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get size(): { readonly entries: number; readonly nodes: number; readonly bundles: number } {
+    return { entries: this.#entries.size, nodes: this.#nodes.size, bundles: this.#bundles.size };
+  }
+
+  node(agentId: SpiffeId): AttestedNode | undefined {
+    return this.#nodes.get(agentId);
+  }
+
+  entry(entryId: string): RegistrationEntry | undefined {
+    return this.#entries.get(entryId);
+  }
+
+  bundle(trustDomain: TrustDomain): TrustBundle | undefined {
+    return this.#bundles.get(trustDomain);
+  }
+
+  /** Expired ones too. */
+  entriesWithSpiffeId(spiffeId: SpiffeId): readonly RegistrationEntry[] {
+    return [...this.#entries.withSpiffeId(spiffeId)];
+  }
+
+  /** What the agent may have SVIDs for now; nothing for a node that is not attested or is banned. In no particular order. */
+  authorizedEntries(agentId: SpiffeId): readonly RegistrationEntry[] {
+    if (!this.#isTrusted(agentId)) return [];
+    return authorizedEntries(this.#entries, this.#nodes, agentId, this.#options.clock.now());
+  }
+
+  /** The entry when the agent may have SVIDs for it now. */
+  authorizedEntry(agentId: SpiffeId, entryId: string): RegistrationEntry | undefined {
+    const entry = this.#entries.get(entryId);
+    if (entry === undefined || !this.#isTrusted(agentId)) return undefined;
+    const now = this.#options.clock.now();
+    return isAuthorized(this.#entries, this.#nodes, agentId, entry, now) ? entry : undefined;
+  }
+
+  /** Our own trust domain, and those that the agent's entries name; not every one of them has a bundle. */
+  trustDomainsOf(agentId: SpiffeId): ReadonlySet<TrustDomain> {
+    const trustDomains = new Set([this.#options.trustDomain]);
+    for (const entry of this.authorizedEntries(agentId)) {
+      for (const trustDomain of entry.federatesWith) trustDomains.add(trustDomain);
+    }
+    return trustDomains;
+  }
+
+  /** The agents that a change of the entry would concern: for an alias the nodes that have it. */
+  affectedAgents(entry: RegistrationEntry): readonly SpiffeId[] {
+    if (this.#entries.isAlias(entry)) return this.#nodes.withAll(entry.selectors);
+    return agentsUnder(this.#entries, this.#nodes, entry.parentId);
+  }
+
+  /** When the next entry ends by itself; in the past when it has and is not pruned yet. */
+  earliestExpiry(): Date | undefined {
+    return this.#entries.earliestExpiry();
+  }
+
+  /** Hears of each change once it is in memory, before the write that made it is acknowledged. */
+  subscribe(listener: (change: GraphChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#unsubscribe();
+  }
+
+  #isTrusted(agentId: SpiffeId): boolean {
+    return this.#nodes.get(agentId)?.isBanned === false;
+  }
+
+  async #load(): Promise<void> {
+    const { store } = this.#options;
+    const revision = await store.currentRevision();
+    for await (const batch of store.entries.all()) for (const entry of batch) this.#entries.put(entry);
+    for await (const batch of store.nodes.all()) for (const node of batch) this.#nodes.put(node);
+    const { items } = await store.bundles.list({ size: 0, token: undefined });
+    for (const bundle of items) this.#bundles.set(bundle.trustDomain, bundle);
+    this.#revision = revision;
+    this.#isLoaded = true;
+    await this.#catchUp();
+  }
+
+  #follow(committed: CommittedRevision): Promise<void> {
+    this.#pending.push(committed);
+    // While loading nobody waits: what was committed meanwhile is read again afterwards, which does no harm.
+    return this.#isLoaded ? this.#catchUp() : Promise.resolve();
+  }
+
+  #catchUp(): Promise<void> {
+    this.#work = this.#work.then(() => this.#applyPending());
+    return this.#work;
+  }
+
+  async #applyPending(): Promise<void> {
+    const taken = this.#pending;
+    const last = taken.at(-1);
+    if (last === undefined || this.#isStopped) return;
+    this.#pending = [];
+    let update: RegistryUpdate;
+    try {
+      update = await this.#lookUp(taken);
+    } catch (error) {
+      this.#pending = [...taken, ...this.#pending];
+      this.#options.log.error({ err: error }, 'cannot read what was just written; trying again');
+      this.#options.clock.schedule(RETRY_MS, () => void this.#catchUp());
+      return;
+    }
+    const change = applyChange(this.#entries, this.#nodes, this.#bundles, update);
+    this.#revision = Math.max(this.#revision, last.revision);
+    this.#tell({ ...change, revision: this.#revision });
+  }
+
+  #tell(change: GraphChange): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(change);
+      } catch (error) {
+        this.#options.log.error(
+          { err: error, revision: change.revision },
+          'a follower of the entry graph failed',
+        );
+      }
+    }
+  }
+
+  /** The present state of everything that the revisions name. */
+  async #lookUp(revisions: readonly CommittedRevision[]): Promise<RegistryUpdate> {
+    const { store } = this.#options;
+    const update: RegistryUpdate = { entries: new Map(), nodes: new Map(), bundles: new Map() };
+    for (const { changes } of revisions) {
+      for (const change of changes) {
+        if (change.kind === 'entry') update.entries.set(change.entryId, undefined);
+        if (change.kind === 'node') update.nodes.set(change.agentId, undefined);
+        if (change.kind === 'bundle') update.bundles.set(change.trustDomain, undefined);
+      }
+    }
+    for (const entry of await store.entries.getMany([...update.entries.keys()])) {
+      update.entries.set(entry.id, entry);
+    }
+    for (const node of await store.nodes.getMany([...update.nodes.keys()])) {
+      update.nodes.set(node.agentId, node);
+    }
+    for (const trustDomain of update.bundles.keys()) {
+      update.bundles.set(trustDomain, await store.bundles.get(trustDomain));
+    }
+    return update;
+  }
+}

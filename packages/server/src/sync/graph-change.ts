@@ -1,0 +1,22 @@
+/** What a committed revision means for agents: the outcome of following a change outward through the entry graph. */
+import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+
+export interface GraphChange {
+  /** The graph now holds everything up to here. */
+  readonly revision: number;
+  readonly reaches: readonly EntryReach[];
+  /** Nodes that were attested, renewed, banned, deleted or otherwise written. */
+  readonly nodes: readonly SpiffeId[];
+  /** Those of them that came, went, or were banned or pardoned: what they held before says nothing about what they may hold. */
+  readonly resets: readonly SpiffeId[];
+  readonly bundles: readonly TrustDomain[];
+}
+
+/** Each of these agents may have gained, lost or seen change each of these entries; what is true now is asked of the graph. */
+export interface EntryReach {
+  readonly agents: readonly SpiffeId[];
+  readonly entryIds: readonly string[];
+  /** Foreign trust domains that the entries name or named: the agents may need their bundle, or need it no more. */
+  readonly trustDomains: readonly TrustDomain[];
+}
