@@ -47,13 +47,13 @@ export function createWorkloadAttestation({
       );
     });
     const onCancel = (): void => {
-      stop.abort(new BonafideError('cancelled', 'the caller went away while it was attested'));
+      stop.abort(cancelled());
     };
     if (signal.aborted) onCancel();
     signal.addEventListener('abort', onCancel, { once: true });
     try {
       const outcomes = await runAttestors(attestors, process, stop.signal);
-      signal.throwIfAborted();
+      if (signal.aborted) throw cancelled();
       const selectors = collectSelectors(outcomes, (outcome) => {
         const fields = { requestId, attestor: outcome.name, pid: process.pid, err: outcome.error };
         log.error(fields, 'workload attestor failed');
@@ -118,4 +118,8 @@ function collectSelectors(
     throw new BonafideError('unavailable', 'workload attestation failed');
   }
   return normalizeSelectors(outcomes.flatMap(({ selectors }) => selectors ?? []));
+}
+
+function cancelled(): BonafideError {
+  return new BonafideError('cancelled', 'the caller went away while it was attested');
 }

@@ -60,16 +60,16 @@ export class BinaryDigests {
     }
     let computation = this.#running.get(key);
     if (computation === undefined) {
-      computation = this.#start(key, file);
+      computation = this.#start(key, file, stats);
     } else {
       await file.close();
     }
     return await this.#waitFor(computation, signal);
   }
 
-  #start(key: string, file: FileHandle): Computation {
+  #start(key: string, file: FileHandle, stats: BigIntStats): Computation {
     const abort = new AbortController();
-    const digest = hashFile(file, key, abort.signal)
+    const digest = hashFile(file, stats, abort.signal)
       .then((hex) => {
         this.#remember(key, hex);
         return hex;
@@ -115,16 +115,18 @@ function fileVersion({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string 
   return [dev, ino, size, mtimeNs, ctimeNs].join(':');
 }
 
-async function hashFile(file: FileHandle, version: string, signal: AbortSignal): Promise<string> {
+async function hashFile(file: FileHandle, stats: BigIntStats, signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-  for (;;) {
+  // Never further than its size: one that grows while it is read would have no end.
+  for (let left = stats.size; left > 0n;) {
     if (signal.aborted) throw new BonafideError('cancelled', 'nobody waits for the digest any more');
-    const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, null);
+    const { bytesRead } = await file.read(chunk, 0, Number(left < CHUNK_BYTES ? left : CHUNK_BYTES), null);
     if (bytesRead === 0) break;
     hash.update(chunk.subarray(0, bytesRead));
+    left -= BigInt(bytesRead);
   }
-  if (fileVersion(await file.stat({ bigint: true })) !== version) {
+  if (fileVersion(await file.stat({ bigint: true })) !== fileVersion(stats)) {
     throw new BonafideError('aborted', "the workload's binary changed while it was hashed");
   }
   return hash.digest('hex');

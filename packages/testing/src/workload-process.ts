@@ -1,0 +1,198 @@
+/** A process of its own, of any user, that calls the Workload API byte by byte: also wrongly, without reading, or on an inherited socket. */
+import type { ChildProcess } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { spawnAs, type Account } from './run-as.js';
+import { waitFor } from './wait-for.js';
+
+/** Node's own modules only, so that a user who may not read this repository can run it. */
+const SCRIPT = String.raw`
+const http2 = require('node:http2');
+const net = require('node:net');
+const say = (event) => process.stdout.write(JSON.stringify(event) + '\n');
+let session;
+const streams = new Map();
+const commands = {
+  connect({ path }) {
+    const inherited = process.env.INHERITED_SOCKET;
+    const socket = inherited === undefined ? net.connect(path) : new net.Socket({ fd: Number(inherited), readable: true, writable: true });
+    session = http2.connect('http://localhost', { createConnection: () => socket });
+    session.on('error', (error) => say({ event: 'failed', message: error.message }));
+    session.on('close', () => say({ event: 'disconnected' }));
+    session.on('remoteSettings', () => say({ event: 'connected' }));
+  },
+  call({ id, method, headers, reads }) {
+    const stream = session.request({ ':method': 'POST', ':path': method, 'content-type': 'application/grpc', te: 'trailers', ...headers });
+    streams.set(id, stream);
+    let received = Buffer.alloc(0);
+    let said = false;
+    const status = (fields) => {
+      if (fields['grpc-status'] === undefined || said) return;
+      said = true;
+      say({ event: 'status', id, code: Number(fields['grpc-status']), message: decodeURI(fields['grpc-message'] ?? '') });
+    };
+    stream.on('response', status);
+    stream.on('trailers', status);
+    stream.on('error', (error) => say({ event: 'failed', id, message: error.message }));
+    if (reads) stream.on('data', (chunk) => {
+      received = Buffer.concat([received, chunk]);
+      while (received.length >= 5 && received.length >= 5 + received.readUInt32BE(1)) {
+        const end = 5 + received.readUInt32BE(1);
+        say({ event: 'message', id, base64: received.subarray(5, end).toString('base64') });
+        received = received.subarray(end);
+      }
+    });
+    stream.end(Buffer.alloc(5));
+  },
+  cancel({ id }) {
+    streams.get(id).close(http2.constants.NGHTTP2_CANCEL);
+  },
+};
+require('node:readline').createInterface({ input: process.stdin })
+  .on('line', (line) => {
+    const { command, ...options } = JSON.parse(line);
+    commands[command](options);
+  })
+  .on('close', () => process.exit());
+say({ event: 'started', pid: process.pid });
+`;
+
+/** Connects, starts the script with the connection, and becomes another program, which the kernel still takes for the caller. */
+const CONNECT_FORK_EXEC = String.raw`
+use Socket;
+$^F = 20; # what is opened now survives exec
+my ($path, $node, $script, @become) = @ARGV;
+socket(my $socket, PF_UNIX, SOCK_STREAM, 0) or die "socket: $!";
+connect($socket, sockaddr_un($path)) or die "connect: $!";
+if (fork() == 0) {
+  $ENV{INHERITED_SOCKET} = fileno($socket);
+  exec($node, '-e', $script) or die "exec: $!";
+}
+exec(@become) or die "exec: $!";
+`;
+
+export interface WorkloadStatus {
+  readonly code: number;
+  readonly message: string;
+}
+
+interface ScriptEvent {
+  readonly event: 'started' | 'connected' | 'disconnected' | 'message' | 'status' | 'failed';
+  readonly id?: number;
+  readonly pid?: number;
+  readonly base64?: string;
+  readonly code?: number;
+  readonly message?: string;
+}
+
+interface CallOptions {
+  /** The security header unless told; a list sends the header several times. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  /** False: asks, but never takes anything from the connection. */
+  readonly reads?: boolean;
+}
+
+export class WorkloadProcess implements Disposable {
+  readonly child: ChildProcess;
+  readonly #events: ScriptEvent[] = [];
+  #stderr = '';
+  #calls = 0;
+
+  private constructor(child: ChildProcess) {
+    this.child = child;
+    child.stderr?.on('data', (chunk: Buffer) => (this.#stderr += chunk.toString()));
+    if (child.stdout === null) throw new Error('the workload process has no standard output');
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      this.#events.push(JSON.parse(line) as ScriptEvent);
+    });
+  }
+
+  static async start(account?: Account): Promise<WorkloadProcess> {
+    const child = spawnAs(account, process.execPath, ['-e', SCRIPT], { stdio: 'pipe', cwd: '/' });
+    const workload = new WorkloadProcess(child);
+    await workload.#event('to start', ({ event }) => event === 'started');
+    return workload;
+  }
+
+  /**
+   * The caller in the kernel's eyes becomes `program`, while a child of it talks on its connection. Needs perl.
+   * @param program for example `['sleep', '60']`, or `['true']` for a caller that exits.
+   */
+  static async startHandingOver(
+    socketPath: string,
+    program: readonly string[],
+    account?: Account,
+  ): Promise<WorkloadProcess> {
+    const args = ['-e', CONNECT_FORK_EXEC, '--', socketPath, process.execPath, SCRIPT, ...program];
+    const workload = new WorkloadProcess(spawnAs(account, 'perl', args, { stdio: 'pipe', cwd: '/' }));
+    await workload.#event('to start', ({ event }) => event === 'started');
+    return workload;
+  }
+
+  /** Resolves once the other side has greeted. */
+  async connect(path = ''): Promise<void> {
+    this.#command({ command: 'connect', path });
+    const { event, message } = await this.#event(
+      'to connect',
+      ({ event, id }) => id === undefined && ['connected', 'failed', 'disconnected'].includes(event),
+    );
+    if (event !== 'connected') throw new Error(`cannot connect: ${message ?? event}`);
+  }
+
+  /** Opens a stream and returns its number. */
+  call(
+    method: string,
+    { headers = { 'workload.spiffe.io': 'true' }, reads = true }: CallOptions = {},
+  ): number {
+    const id = (this.#calls += 1);
+    this.#command({ command: 'call', id, method: `/${method}`, headers, reads });
+    return id;
+  }
+
+  cancel(id: number): void {
+    this.#command({ command: 'cancel', id });
+  }
+
+  /** The messages of a call so far. */
+  messages(id: number): readonly Buffer[] {
+    return this.#events
+      .filter((event) => event.event === 'message' && event.id === id)
+      .map(({ base64 = '' }) => Buffer.from(base64, 'base64'));
+  }
+
+  async message(id: number, index = 0): Promise<Buffer> {
+    return await waitFor(`message ${index} of call ${id}`, () => this.messages(id)[index], this.#explained());
+  }
+
+  async status(id: number): Promise<WorkloadStatus> {
+    const { code = -1, message = '' } = await this.#event(
+      'for a status',
+      (event) => event.event === 'status' && event.id === id,
+    );
+    return { code, message };
+  }
+
+  get isDisconnected(): boolean {
+    return this.#events.some(({ event }) => event === 'disconnected');
+  }
+
+  async disconnected(): Promise<void> {
+    await this.#event('to be disconnected', ({ event }) => event === 'disconnected');
+  }
+
+  [Symbol.dispose](): void {
+    this.child.stdin?.end(); // reaches also the child that took a connection over
+    this.child.kill('SIGKILL');
+  }
+
+  #command(command: Readonly<Record<string, unknown>>): void {
+    this.child.stdin?.write(`${JSON.stringify(command)}\n`);
+  }
+
+  async #event(what: string, matches: (event: ScriptEvent) => boolean): Promise<ScriptEvent> {
+    return await waitFor(`the workload process ${what}`, () => this.#events.find(matches), this.#explained());
+  }
+
+  #explained(): { readonly explain: () => string } {
+    return { explain: () => `${JSON.stringify(this.#events.slice(-5))}\n${this.#stderr}` };
+  }
+}
