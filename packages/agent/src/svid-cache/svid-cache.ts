@@ -84,6 +84,13 @@ export class SvidCache implements WorkloadIdentities {
     return this.#entries.get(entryId)?.svid;
   }
 
+  /** Ids of the entries whose SVID meets the condition. */
+  entriesWithSvid(condition: (svid: X509Svid) => boolean): readonly string[] {
+    return Array.from(this.#entries.values())
+      .filter(({ svid }) => svid !== undefined && condition(svid))
+      .map(({ entry }) => entry.id);
+  }
+
   subscribe(selectors: readonly Selector[], listener: (update: WorkloadUpdate) => void): Subscription {
     const texts = normalizeSelectors(selectors).map(formatSelector);
     const key = JSON.stringify(texts);

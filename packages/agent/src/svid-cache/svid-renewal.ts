@@ -104,12 +104,8 @@ export class SvidRenewal implements SvidDemand {
     this.#workAlarm.ring();
   }
 
-  /** Works until the signal fires. */
-  async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.#runSigning(signal), this.#runExpiry(signal)]);
-  }
-
-  async #runSigning(signal: AbortSignal): Promise<void> {
+  /** Obtains and renews until the signal fires. */
+  async runSigning(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     let retryAt: Date | undefined;
     while (!signal.aborted) {
@@ -126,7 +122,8 @@ export class SvidRenewal implements SvidDemand {
     }
   }
 
-  async #runExpiry(signal: AbortSignal): Promise<void> {
+  /** Takes out what has expired until the signal fires, whether or not there is a server to sign anew. */
+  async runExpiry(signal: AbortSignal): Promise<void> {
     const { cache, clock, log } = this.#options;
     while (!signal.aborted) {
       await this.#expiryAlarm.wait(this.#expiring.next(), signal);

@@ -1,0 +1,231 @@
+/** Keeps the agent's own SVID good: loads or obtains it, renews it around half life, attests anew when the server asks for it. */
+import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
+import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
+import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { isAgentRefusal } from '@bonafide/shared/rpc/agent-refusal';
+import { callUnary } from '@bonafide/shared/rpc/client-call';
+import { Alarm } from '@bonafide/shared/runtime/alarm';
+import { Backoff } from '@bonafide/shared/runtime/backoff';
+import type { Clock } from '@bonafide/shared/runtime/clock';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
+import { createX509Svid } from '../svid-cache/create-x509-svid.js';
+import { renewalTime, type RenewalPolicy } from '../svid-cache/renewal-time.js';
+import type { AgentIdentity } from './agent-identity.js';
+import type { IdentityStorage } from './identity-file.js';
+import type { ServerChannel, ServerConnection } from './server-connection.js';
+import { RETRY_PAUSES, retryAfterMs, untilItWorks } from './until-it-works.js';
+
+interface IdentityKeeperOptions {
+  readonly connection: ServerConnection;
+  readonly storage: IdentityStorage;
+  /** Proves the node and brings an SVID. */
+  readonly attest: (signal: AbortSignal) => Promise<AgentIdentity>;
+  /** False once there is nothing left to prove the node with, such as a join token that was used. */
+  readonly canAttest: () => boolean;
+  /** Puts what went wrong into words for the operator. */
+  readonly explain: (error: unknown) => string;
+  readonly policy: RenewalPolicy;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A server that is away at the first start may be on its way; as long as SPIRE's agent does, we wait for it. */
+const FIRST_ATTESTATION_MS = 60_000;
+const RENEWAL_LIMIT_MS = 30_000;
+
+export class IdentityKeeper {
+  readonly #options: IdentityKeeperOptions;
+  readonly #alarm: Alarm;
+  readonly #retry: Backoff;
+  #identity: AgentIdentity | undefined;
+  #renewAt: Date | undefined;
+  #refusal: BonafideError | undefined;
+
+  constructor(options: IdentityKeeperOptions) {
+    this.#options = options;
+    this.#alarm = new Alarm(options.clock);
+    this.#retry = new Backoff({ ...RETRY_PAUSES, random: options.policy.random });
+  }
+
+  get svid(): X509Svid | undefined {
+    return this.#identity?.svid;
+  }
+
+  /** Takes up the stored identity. @returns false when there is none that is still good. */
+  async restore(): Promise<boolean> {
+    const { clock, connection, log, storage } = this.#options;
+    const stored = await storage.load();
+    if (stored === undefined) return false;
+    const { spiffeId, notAfter } = stored.svid;
+    if (notAfter <= clock.now()) {
+      log.warn({ spiffeId, notAfter }, 'the stored agent SVID has expired');
+      return false;
+    }
+    log.info({ spiffeId, notAfter }, 'agent SVID loaded');
+    this.#identity = stored;
+    this.#renewAt = renewalTime(stored.svid.notBefore, notAfter, this.#options.policy);
+    connection.identify(stored.svid);
+    return true;
+  }
+
+  /**
+   * Attests until it succeeds.
+   * @param isPatient the agent has SVIDs of an earlier run to serve and waits for its server as long as it takes.
+   * @throws BonafideError when the server refuses, or cannot be reached for a minute.
+   */
+  async attest(isPatient: boolean, signal: AbortSignal): Promise<void> {
+    const { clock, explain, log, policy } = this.#options;
+    await untilItWorks(
+      () => this.#attestOnce(signal),
+      {
+        what: 'node attestation',
+        limitMs: isPatient ? undefined : FIRST_ATTESTATION_MS,
+        explain,
+        random: policy.random,
+        clock,
+        log,
+      },
+      signal,
+    );
+  }
+
+  /**
+   * Any call that failed reports it here; it counts when the server refused it because of who we are.
+   * @param channel on which the call was made: the identity of an earlier one is no longer ours.
+   */
+  reportRefusal(error: unknown, channel: ServerChannel): void {
+    if (!(error instanceof BonafideError) || !isAgentRefusal(error.reason)) return;
+    if (channel.identity !== this.#identity?.svid) return;
+    this.#refusal = error;
+    this.#alarm.ring();
+  }
+
+  /** Replaces the SVID as soon as possible, for example because the authority that signed it is tainted. */
+  renewNow(): void {
+    this.#renewAt = this.#options.clock.now();
+    this.#alarm.ring();
+  }
+
+  /**
+   * Works until the signal fires.
+   * @throws BonafideError when the server has turned the agent away for good; the stored identity is deleted by then.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (this.#refusal !== undefined) await this.#answerRefusal(this.#refusal, signal);
+      else if (this.#renewAt !== undefined && this.#renewAt <= this.#options.clock.now())
+        await this.#renew(signal);
+      else await this.#alarm.wait(this.#renewAt, signal);
+    }
+  }
+
+  async #renew(signal: AbortSignal): Promise<void> {
+    const { clock, explain, log } = this.#options;
+    const identity = this.#identity;
+    if (identity === undefined) return;
+    const isExpired = identity.svid.notAfter <= clock.now();
+    try {
+      // SPIRE's servers renew only agents that cannot attest again.
+      if (identity.canReattest || (isExpired && this.#options.canAttest())) await this.#attestOnce(signal);
+      else await this.#renewOnce(identity, signal);
+      this.#retry.reset();
+    } catch (error) {
+      if (signal.aborted) return;
+      const delayMs = Math.max(this.#retry.nextDelayMs(), retryAfterMs(error));
+      this.#renewAt = new Date(clock.now().getTime() + delayMs);
+      log.error(
+        { notAfter: identity.svid.notAfter, isExpired, retryInMs: Math.round(delayMs) },
+        `cannot renew the agent SVID: ${explain(error)}`,
+      );
+    }
+  }
+
+  async #renewOnce({ svid: old }: AgentIdentity, signal: AbortSignal): Promise<void> {
+    const { connection } = this.#options;
+    const privateKey = await generatePrivateKey('ec-p256');
+    const csr = await createCertificateSigningRequest(privateKey);
+    const channel = connection.channel();
+    try {
+      const client = channel.client('spire.api.server.agent.v1.Agent');
+      const { svid: renewed } = await callUnary(
+        client,
+        'RenewAgent',
+        { params: { csr } },
+        { deadlineMs: RENEWAL_LIMIT_MS, signal },
+      );
+      const svid = createX509Svid(renewed?.certChain ?? [], privateKey, csr);
+      if (svid.spiffeId !== old.spiffeId) {
+        throw new BonafideError(
+          'internal',
+          `the server issued ${svid.spiffeId} to the agent ${old.spiffeId}`,
+        );
+      }
+      await this.#adopt({ svid, canReattest: false });
+      this.#options.log.info({ spiffeId: svid.spiffeId, notAfter: svid.notAfter }, 'agent SVID renewed');
+    } catch (error) {
+      this.reportRefusal(error, channel);
+      if (hasReason(error, 'unavailable', 'deadline_exceeded')) connection.discard(channel);
+      throw error;
+    }
+  }
+
+  async #attestOnce(signal: AbortSignal): Promise<void> {
+    this.#options.log.info('starting node attestation');
+    const identity = await this.#options.attest(signal);
+    await this.#adopt(identity);
+    this.#options.log.info(
+      {
+        spiffeId: identity.svid.spiffeId,
+        notAfter: identity.svid.notAfter,
+        reattestable: identity.canReattest,
+      },
+      'node attestation was successful',
+    );
+  }
+
+  /** On disk before it is used: the server forgets the old SVID with the first use of the new one. */
+  async #adopt(identity: AgentIdentity): Promise<void> {
+    const { clock, connection, policy, storage } = this.#options;
+    await storage.save(identity);
+    const { svid } = identity;
+    const now = clock.now();
+    this.#identity = identity;
+    this.#refusal = undefined;
+    this.#renewAt = renewalTime(svid.notBefore > now ? svid.notBefore : now, svid.notAfter, policy);
+    connection.identify(svid);
+  }
+
+  /** As SPIRE does: a banned agent ends, any other attests again if it can. */
+  async #answerRefusal(refusal: BonafideError, signal: AbortSignal): Promise<void> {
+    const { canAttest, explain, log, storage } = this.#options;
+    const spiffeId = this.#identity?.svid.spiffeId ?? 'this agent';
+    const canTry = refusal.reason !== 'agent_banned' && (this.#identity?.canReattest === true || canAttest());
+    if (!canTry) {
+      await storage.delete();
+      throw fatal(refusal, refusalText(refusal, spiffeId));
+    }
+    log.warn({ spiffeId }, `the server asks the agent to attest again: ${refusal.message}`);
+    try {
+      await this.attest(true, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      await storage.delete();
+      throw fatal(refusal, `${refusalText(refusal, spiffeId)}; attesting again failed: ${explain(error)}`);
+    }
+  }
+}
+
+function refusalText({ reason, message }: BonafideError, spiffeId: string): string {
+  if (reason === 'agent_banned') {
+    return `${spiffeId} is banned; an operator can lift the ban with 'bonafide-server agent evict'`;
+  }
+  const advice = 'start the agent with new evidence, such as a new join token';
+  if (reason === 'agent_expired')
+    return `the SVID of ${spiffeId} has expired and cannot be renewed; ${advice}`;
+  return `the server does not know ${spiffeId} as an attested agent (${message}); ${advice}`;
+}
+
+function fatal(cause: unknown, message: string): BonafideError {
+  return new BonafideError(cause instanceof BonafideError ? cause.reason : 'internal', message, { cause });
+}

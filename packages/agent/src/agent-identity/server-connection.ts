@@ -1,0 +1,133 @@
+/** The way to the server, always under the agent's latest SVID and bundle: what was renewed takes effect with the next channel. */
+import { Channel, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
+import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
+import { createMutualTlsCredentials } from '@bonafide/shared/rpc/mutual-tls-channel';
+import type { ServiceName } from '@bonafide/shared/rpc/services';
+import { serverId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
+import { formatServerAddress, type ServerAddress } from './server-address.js';
+
+export interface ServerConnectionOptions {
+  readonly address: ServerAddress;
+  readonly trustDomain: TrustDomain;
+}
+
+const LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024;
+
+export class ServerConnection {
+  readonly #options: ServerConnectionOptions;
+  #authorities: readonly Buffer[] | 'unverified' = [];
+  #identity: X509Svid | undefined;
+  #channel: ServerChannel | undefined;
+  /** Lives as long as the present identity. */
+  #scope = new AbortController();
+
+  constructor(options: ServerConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** `unverified` believes whoever answers; only an explicit insecure bootstrap may ask for it. */
+  trust(authorities: readonly Buffer[] | 'unverified'): void {
+    this.#authorities = authorities;
+    this.#retire();
+  }
+
+  /** @param identity undefined: without a client certificate, as for attestation. */
+  identify(identity: X509Svid | undefined): void {
+    const former = this.#scope;
+    this.#identity = identity;
+    this.#scope = new AbortController();
+    this.#retire();
+    former.abort();
+  }
+
+  /** The channel to use for the next call; not to be kept for longer than that call. */
+  channel(): ServerChannel {
+    this.#channel ??= this.#open(this.#identity);
+    return this.#channel;
+  }
+
+  /** A channel of its own without a client certificate; the caller closes it. */
+  openAnonymous(): ServerChannel {
+    return this.#open(undefined);
+  }
+
+  /** Drops a channel that does not work, so that the next call connects anew and nothing reconnects behind its back. */
+  discard(channel: ServerChannel): void {
+    if (channel === this.#channel) this.#retire();
+  }
+
+  close(): void {
+    this.#retire();
+  }
+
+  #open(identity: X509Svid | undefined): ServerChannel {
+    const { address, trustDomain } = this.#options;
+    const credentials = createMutualTlsCredentials({
+      serverId: serverId(trustDomain),
+      authorities: this.#authorities,
+      identity,
+    });
+    return new ServerChannel({ address, credentials, identity, superseded: this.#scope.signal });
+  }
+
+  #retire(): void {
+    this.#channel?.close();
+    this.#channel = undefined;
+  }
+}
+
+interface ServerChannelOptions {
+  readonly address: ServerAddress;
+  readonly credentials: ChannelCredentials;
+  readonly identity: X509Svid | undefined;
+  readonly superseded: AbortSignal;
+}
+
+export class ServerChannel {
+  /** Under which the server sees us. */
+  readonly identity: X509Svid | undefined;
+  /** Fires once the agent has another identity: calls that live long should begin anew on the next channel. */
+  readonly superseded: AbortSignal;
+  readonly #target: string;
+  readonly #credentials: ChannelCredentials;
+  readonly #channel: Channel;
+
+  constructor({ address, credentials, identity, superseded }: ServerChannelOptions) {
+    this.identity = identity;
+    this.superseded = superseded;
+    this.#target = `dns:${formatServerAddress(address)}`;
+    this.#credentials = credentials;
+    this.#channel = new Channel(this.#target, credentials, channelOptions(address));
+  }
+
+  client<Name extends ServiceName>(name: Name): ServiceClient<Name> {
+    const { Client } = loadService(name);
+    return new Client(this.#target, this.#credentials, { channelOverride: this.#channel });
+  }
+
+  /** Calls under way may come to their end. */
+  close(): void {
+    this.#channel.close();
+  }
+}
+
+function channelOptions({ host }: ServerAddress): ChannelOptions {
+  return {
+    // A connection that was made under another identity must not be shared.
+    'grpc.use_local_subchannel_pool': 1,
+    // Notices within half a minute that the server's machine is gone while a stream is open.
+    'grpc.keepalive_time_ms': 20_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    'grpc.max_receive_message_length': LARGEST_MESSAGE_BYTES,
+    'grpc.initial_reconnect_backoff_ms': 500,
+    'grpc.max_reconnect_backoff_ms': 10_000,
+    ...(isLoopback(host) ? { 'grpc.enable_http_proxy': 0 } : {}),
+  };
+}
+
+/** Proxies are for the way out of this machine. */
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}

@@ -1,0 +1,119 @@
+/** The agent's configuration file: SPIRE's names, every unknown one refused. */
+import { durationSchema } from '@bonafide/shared/config/duration';
+import { parsedString } from '@bonafide/shared/config/parsed-string';
+import { KEY_TYPES } from '@bonafide/shared/crypto/key-type';
+import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import { LOG_LEVELS, type LogLevel } from '@bonafide/shared/runtime/logger';
+import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
+import { z } from 'zod';
+import { nodeAttestorSchema } from '../node-attestation/attestors.js';
+import { workloadAttestorsConfigSchema } from '../workload-attestation/attestors.js';
+
+export const DEFAULT_CONFIG_PATH = 'conf/agent/agent.yaml';
+export const DEFAULT_SOCKET_PATH = '/tmp/spire-agent/public/api.sock';
+
+const LEAST_AVAILABILITY_TARGET_SECONDS = 24 * 3600;
+const MOST_SVIDS = 1_000_000;
+
+const limit = z.int().positive().max(1_000_000);
+
+const limitsSchema = z.strictObject({
+  max_connections: limit.optional(),
+  max_connections_per_uid: limit.optional(),
+  max_streams_per_connection: limit.optional(),
+  max_streams_per_uid: limit.optional(),
+});
+
+const agentSchema = z
+  .strictObject({
+    trust_domain: parsedString(parseTrustDomainOrId),
+    /** A DNS name or an IP address. */
+    server_address: z.string().min(1),
+    server_port: z.int().min(1).max(65535),
+    socket_path: z.string().min(1).default(DEFAULT_SOCKET_PATH),
+    data_dir: z.string().min(1).default('.'),
+    trust_bundle_path: z.string().min(1).optional(),
+    trust_bundle_url: parsedString(parseHttpsUrl).optional(),
+    trust_bundle_format: z.enum(['pem', 'spiffe']).default('pem'),
+    /** Believes whatever server answers first. For tests and trials only. */
+    insecure_bootstrap: z.boolean().default(false),
+    join_token: z.string().min(1).optional(),
+    join_token_file: z.string().min(1).optional(),
+    log_level: parsedString(parseLogLevel).prefault('INFO'),
+    log_format: z.enum(['text', 'json']).default('text'),
+    log_file: z.string().min(1).optional(),
+    workload_x509_svid_key_type: z.enum(KEY_TYPES).default('ec-p256'),
+    /** How long workloads are to hold out without a server; an SVID is renewed when only this much of its life is left. */
+    availability_target: durationSchema.optional(),
+    /** SVIDs that are obtained before a workload asks for them; those asked for are always held. */
+    x509_svid_cache_max_size: z.int().min(0).max(MOST_SVIDS).default(1000),
+    /** What callers of the Workload API may use at once; what is absent follows from the open files limit. */
+    limits: limitsSchema.prefault({}),
+  })
+  .superRefine((agent, context) => {
+    const problem = (key: string, message: string): void => {
+      context.addIssue({ code: 'custom', path: [key], message });
+    };
+    const sources = [
+      agent.trust_bundle_path === undefined ? [] : ['trust_bundle_path'],
+      agent.trust_bundle_url === undefined ? [] : ['trust_bundle_url'],
+      agent.insecure_bootstrap ? ['insecure_bootstrap'] : [],
+    ].flat();
+    if (sources.length === 0) {
+      problem(
+        'trust_bundle_path',
+        'is missing; expected trust_bundle_path, trust_bundle_url or insecure_bootstrap',
+      );
+    } else if (sources.length > 1) {
+      problem(sources[1] ?? '', `cannot be set together with ${sources[0] ?? ''}; expected one of them`);
+    }
+    if (agent.join_token !== undefined && agent.join_token_file !== undefined) {
+      problem('join_token_file', 'cannot be set together with join_token; expected one of them');
+    }
+    if (
+      agent.availability_target !== undefined &&
+      agent.availability_target < LEAST_AVAILABILITY_TARGET_SECONDS
+    ) {
+      problem('availability_target', 'is too short; expected at least 24h');
+    }
+  });
+
+const keyManagerSchema = z
+  .strictObject({
+    /** Undefined `directory`: the agent's `data_dir`. */
+    disk: z.strictObject({ directory: z.string().min(1).optional() }).optional(),
+    /** No private key is written anywhere; after a restart the agent attests anew. */
+    memory: z.strictObject({}).optional(),
+  })
+  .refine(({ disk, memory }) => disk === undefined || memory === undefined, {
+    message: 'names two key managers; expected disk or memory',
+  });
+
+export const agentConfigSchema = z.strictObject({
+  agent: agentSchema,
+  plugins: z
+    .strictObject({
+      NodeAttestor: nodeAttestorSchema.prefault({ join_token: {} }),
+      KeyManager: keyManagerSchema.prefault({ disk: {} }),
+      WorkloadAttestor: workloadAttestorsConfigSchema.prefault({ unix: {} }),
+    })
+    .prefault({}),
+});
+
+export type AgentConfig = z.output<typeof agentConfigSchema>;
+
+function parseHttpsUrl(text: string): string {
+  if (URL.canParse(text) && new URL(text).protocol === 'https:') return text;
+  throw invalidArgument(`${JSON.stringify(text)} is no https:// URL`);
+}
+
+/** SPIRE writes them in capitals, and logrus knows two that pino does not. */
+function parseLogLevel(text: string): LogLevel {
+  const lower = text.toLowerCase();
+  const level = { warning: 'warn', panic: 'fatal' }[lower] ?? lower;
+  const known = LOG_LEVELS.find((candidate) => candidate === level);
+  if (known === undefined) {
+    throw invalidArgument(`${JSON.stringify(text)} is no log level; expected DEBUG, INFO, WARN or ERROR`);
+  }
+  return known;
+}

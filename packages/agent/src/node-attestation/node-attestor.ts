@@ -1,0 +1,46 @@
+/** What every way of proving this node implements: evidence out, answers to the server's challenges, in as many rounds as it takes. */
+import type { Clock } from '@bonafide/shared/runtime/clock';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { z } from 'zod';
+
+/** One attempt to attest, as the attestor sees it. */
+export interface AttestationExchange {
+  /** SHA-256 of the CSR whose key the agent will hold, for evidence that is bound to it. */
+  readonly csrHash: Buffer;
+  /**
+   * Sends the evidence first, then the answer to each challenge.
+   * @returns the server's next challenge; undefined once the server is satisfied.
+   * @throws BonafideError when the server refuses or cannot be reached.
+   */
+  send(data: Buffer): Promise<Buffer | undefined>;
+}
+
+export interface NodeAttestor {
+  /** By which the server knows its other half, for example `join_token`. */
+  readonly type: string;
+  /** True when what it has to show can be shown only once, and was: another attempt would be in vain. */
+  readonly isSpent: boolean;
+  /** Returns when the server is satisfied. @throws BonafideError when the node cannot be proven. */
+  attest(exchange: AttestationExchange): Promise<void>;
+}
+
+/** What the agent lends its attestors. */
+export interface NodeAttestorHost {
+  readonly trustDomain: TrustDomain;
+  /** From `--join-token`, `join_token` or `join_token_file`. */
+  readonly joinToken: string | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface NodeAttestorPlugin<Config> {
+  readonly configSchema: z.ZodType<Config>;
+  create(config: Config, host: NodeAttestorHost): NodeAttestor;
+}
+
+/** What the table of plugins holds: whatever a plugin's own configuration is. */
+export interface AnyNodeAttestorPlugin {
+  readonly configSchema: z.ZodType;
+  create(config: never, host: NodeAttestorHost): NodeAttestor;
+}

@@ -1,0 +1,116 @@
+/** By what the agent believes its server: the bundle of the last run, else the bootstrap source; then it follows every rotation. */
+import { isDeepStrictEqual } from 'node:util';
+import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
+import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { callUnary } from '@bonafide/shared/rpc/client-call';
+import { bundleFromProto } from '@bonafide/shared/rpc/codec/bundle';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { BundleFile } from '../agent-identity/bundle-file.js';
+import type { ServerConnection } from '../agent-identity/server-connection.js';
+import { loadBootstrapBundle, type BootstrapSource } from './bootstrap-bundle.js';
+
+interface ServerTrustOptions {
+  readonly source: BootstrapSource;
+  readonly trustDomain: TrustDomain;
+  readonly file: BundleFile;
+  readonly connection: ServerConnection;
+  readonly log: Logger;
+}
+
+const LIMIT_MS = 20_000;
+
+export class ServerTrust {
+  readonly #options: ServerTrustOptions;
+  #bundle: TrustBundle | undefined;
+  #stored: TrustBundle | undefined;
+  #place = '';
+
+  constructor(options: ServerTrustOptions) {
+    this.#options = options;
+  }
+
+  /** Where the bundle came from, for messages. */
+  get place(): string {
+    return this.#place;
+  }
+
+  /** Takes up the bundle of the last run, if there is one. */
+  async restore(): Promise<boolean> {
+    const { file, log } = this.#options;
+    const stored = await file.load();
+    if (stored === undefined) return false;
+    this.#stored = stored;
+    this.#believe(stored, `${file.path} (delete it to bootstrap anew)`);
+    log.info({ path: file.path }, 'trust bundle loaded');
+    return true;
+  }
+
+  /**
+   * Bootstraps, unless there is a bundle already.
+   * @throws BonafideError `unavailable` when it may work later; any other reason when it will not.
+   */
+  async establish(signal: AbortSignal): Promise<void> {
+    if (this.#bundle !== undefined) return;
+    const { source, trustDomain } = this.#options;
+    if (source.kind === 'insecure') await this.#believeAnyone(signal);
+    else {
+      const bundle = await loadBootstrapBundle(source, trustDomain, signal);
+      this.#believe(bundle, source.kind === 'file' ? source.path : source.url);
+    }
+  }
+
+  /** Called with the trust domain's bundle whenever the server has told one, and once an agent has been attested under it. */
+  async follow(bundle: TrustBundle | undefined = this.#bundle): Promise<void> {
+    const { file, log } = this.#options;
+    if (bundle === undefined) return;
+    if (bundle.x509Authorities.length === 0) {
+      log.error('the server sent a trust bundle without any authority; keeping the one that is held');
+      return;
+    }
+    if (!isDeepStrictEqual(bundle.x509Authorities, this.#bundle?.x509Authorities)) {
+      this.#believe(bundle, 'that the server sent last');
+    }
+    if (isDeepStrictEqual(bundle, this.#stored)) return;
+    try {
+      await file.save(bundle);
+      this.#stored = bundle;
+    } catch (error) {
+      log.warn({ path: file.path }, `cannot keep the trust bundle on disk: ${errorMessage(error)}`);
+    }
+  }
+
+  #believe(bundle: TrustBundle, place: string): void {
+    this.#bundle = bundle;
+    this.#place = place;
+    this.#options.connection.trust(bundle.x509Authorities.map(({ certificate }) => certificate));
+  }
+
+  /** Asks whoever answers for the bundle; from then on only a server under that bundle is believed. */
+  async #believeAnyone(signal: AbortSignal): Promise<void> {
+    const { connection, log, trustDomain } = this.#options;
+    log.warn(
+      'INSECURE BOOTSTRAP: the identity of the server is not verified; whoever answers at its address is believed. Use trust_bundle_path or trust_bundle_url in production',
+    );
+    connection.trust('unverified');
+    const channel = connection.openAnonymous();
+    try {
+      const client = channel.client('spire.api.server.bundle.v1.Bundle');
+      const bundle = bundleFromProto(
+        await callUnary(client, 'GetBundle', {}, { deadlineMs: LIMIT_MS, signal }),
+      );
+      if (bundle.trustDomain !== trustDomain) {
+        throw new BonafideError(
+          'failed_precondition',
+          `the server is of trust domain ${bundle.trustDomain}; expected ${trustDomain}`,
+        );
+      }
+      if (bundle.x509Authorities.length === 0) {
+        throw new BonafideError('unavailable', 'the server has no X.509 authority yet');
+      }
+      this.#believe(bundle, 'that the unverified server sent');
+    } finally {
+      channel.close();
+    }
+  }
+}

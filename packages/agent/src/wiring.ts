@@ -1,0 +1,193 @@
+/** Constructs the agent from its configuration and runs it: the one place that knows all of its parts. */
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { errorMessage, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import type { Clock } from '@bonafide/shared/runtime/clock';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import { createPrivateDirectory } from '@bonafide/shared/runtime/private-file';
+import { Agent } from './agent.js';
+import { BundleFile } from './agent-identity/bundle-file.js';
+import { explainFailure } from './agent-identity/explain-failure.js';
+import { IdentityFile, IdentityMemory } from './agent-identity/identity-file.js';
+import { IdentityKeeper } from './agent-identity/identity-keeper.js';
+import { ServerConnection } from './agent-identity/server-connection.js';
+import type { AgentConfig } from './configuration/agent-config.js';
+import type { EndpointLimits } from './endpoints/endpoint-limits.js';
+import { inheritedSocket } from './endpoints/inherited-socket.js';
+import { createWorkloadEndpoint } from './endpoints/workload-endpoint.js';
+import { attestAgent } from './node-attestation/attest-agent.js';
+import { createNodeAttestor } from './node-attestation/attestors.js';
+import type { BootstrapSource } from './node-attestation/bootstrap-bundle.js';
+import { ServerTrust } from './node-attestation/server-trust.js';
+import { AuthorizedEntries } from './sync/authorized-entries.js';
+import { EntrySync } from './sync/entry-sync.js';
+import { ServerSigner } from './sync/sign-x509-svids.js';
+import { StateFile } from './sync/state-file.js';
+import { SvidCache } from './svid-cache/svid-cache.js';
+import { SvidFiles } from './svid-cache/svid-files.js';
+import { SvidRenewal } from './svid-cache/svid-renewal.js';
+import { isSignedBy, newlyTainted } from './svid-cache/tainted-svids.js';
+import { agentVersion } from './version.js';
+import { createWorkloadAttestation } from './workload-attestation/attest-workload.js';
+import { createWorkloadAttestors } from './workload-attestation/attestors.js';
+
+export interface AgentSurroundings {
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Stops the agent in good order. */
+  readonly signal: AbortSignal;
+  /** A number in [0, 1); so that tests are repeatable. */
+  readonly random?: () => number;
+  /** Of this process, in which a service manager names a socket that it hands over. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Runs until the signal fires.
+ * @throws BonafideError when the agent cannot start or go on.
+ */
+export async function runAgent(config: AgentConfig, surroundings: AgentSurroundings): Promise<void> {
+  const { clock, log, signal, random = Math.random, environment = {} } = surroundings;
+  const { agent, plugins } = config;
+  const trustDomain = agent.trust_domain;
+  const version = agentVersion();
+  const dataDirectory = resolve(agent.data_dir);
+  const keepsKeys = plugins.KeyManager.memory === undefined;
+  const keyDirectory = resolve(plugins.KeyManager.disk?.directory ?? dataDirectory);
+  log.info({ version, dataDirectory, trustDomain }, 'starting agent');
+  await createPrivateDirectory(dataDirectory);
+  await createPrivateDirectory(keyDirectory);
+
+  const address = { host: agent.server_address, port: agent.server_port };
+  const policy = { availabilityTargetSeconds: agent.availability_target, random };
+  const connection = new ServerConnection({ address, trustDomain });
+  const trust = new ServerTrust({
+    source: bootstrapSource(agent),
+    trustDomain,
+    file: new BundleFile({ path: join(dataDirectory, 'trust-bundle.json'), trustDomain, log }),
+    connection,
+    log,
+  });
+  const explain = (error: unknown): string => explainFailure(error, { address, bundlePlace: trust.place });
+  const attestor = createNodeAttestor(plugins.NodeAttestor, {
+    trustDomain,
+    joinToken: await readJoinToken(agent),
+    clock,
+    log,
+  });
+  const keeper = new IdentityKeeper({
+    connection,
+    storage: keepsKeys
+      ? new IdentityFile({ path: join(keyDirectory, 'agent-svid.json'), trustDomain, log })
+      : new IdentityMemory(),
+    attest: async (scope) => {
+      await trust.establish(scope);
+      return attestAgent({ connection, attestor, trustDomain, signal: scope });
+    },
+    canAttest: () => !attestor.isSpent,
+    explain,
+    policy,
+    clock,
+    log,
+  });
+  const cache = new SvidCache({
+    trustDomain,
+    clock,
+    log,
+    maximumPrefetched: agent.x509_svid_cache_max_size,
+  });
+  const files = keepsKeys
+    ? {
+        svids: new SvidFiles({ directory: join(keyDirectory, 'svids'), log }),
+        state: new StateFile({ path: join(dataDirectory, 'authorized-entries.state'), clock, log }),
+      }
+    : undefined;
+  const reportRefusal = keeper.reportRefusal.bind(keeper);
+  const renewal = new SvidRenewal({
+    cache,
+    signer: new ServerSigner({ connection, reportRefusal }),
+    keeping: files?.svids,
+    keyType: agent.workload_x509_svid_key_type,
+    policy,
+    clock,
+    log,
+  });
+  const entries = new AuthorizedEntries({
+    cache,
+    trustDomain,
+    file: files?.state,
+    agentId: () => keeper.svid?.spiffeId,
+    onOwnBundle: (before, after) => {
+      void trust.follow(after);
+      const tainted = newlyTainted(before, after);
+      if (tainted.size === 0) return;
+      log.warn({ subjectKeyIds: [...tainted] }, 'an authority is tainted; replacing the SVIDs under it');
+      renewal.renewNow(cache.entriesWithSvid((svid) => isSignedBy(svid, tainted)));
+      if (keeper.svid !== undefined && isSignedBy(keeper.svid, tainted)) keeper.renewNow();
+    },
+    log,
+  });
+  const sync = new EntrySync({
+    connection,
+    cache,
+    apply: entries.apply.bind(entries),
+    cursor: entries.cursor.bind(entries),
+    reportRefusal,
+    explain,
+    agentVersion: version,
+    random,
+    clock,
+    log,
+  });
+  const attestors = createWorkloadAttestors(plugins.WorkloadAttestor, {
+    log,
+    passwdPath: '/etc/passwd',
+    groupPath: '/etc/group',
+  });
+  const endpoint = createWorkloadEndpoint({
+    socketPath: resolve(agent.socket_path),
+    inheritedFd: inheritedSocket(environment, process.pid),
+    identities: cache,
+    attest: createWorkloadAttestation({ attestors, clock, log }),
+    clock,
+    log,
+    limits: endpointLimits(agent.limits),
+  });
+  const parts = { trust, keeper, connection, cache, renewal, entries, sync, endpoint, files };
+  await new Agent({ ...parts, explain, random, clock, log }).run(signal);
+  log.info('agent stopped');
+}
+
+function bootstrapSource(agent: AgentConfig['agent']): BootstrapSource {
+  const format = agent.trust_bundle_format;
+  if (agent.trust_bundle_path !== undefined) {
+    return { kind: 'file', path: resolve(agent.trust_bundle_path), format };
+  }
+  if (agent.trust_bundle_url !== undefined) return { kind: 'url', url: agent.trust_bundle_url, format };
+  return { kind: 'insecure' };
+}
+
+async function readJoinToken(agent: AgentConfig['agent']): Promise<string | undefined> {
+  const path = agent.join_token_file;
+  if (path === undefined) return agent.join_token;
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw invalidArgument(`cannot read the join token file ${path}: ${errorMessage(error)}`, error);
+  }
+  const token = text.trim();
+  if (token === '') throw invalidArgument(`the join token file ${path} is empty`);
+  return token;
+}
+
+function endpointLimits(limits: AgentConfig['agent']['limits']): Partial<EndpointLimits> {
+  return Object.fromEntries(
+    Object.entries({
+      maxConnections: limits.max_connections,
+      maxConnectionsPerUid: limits.max_connections_per_uid,
+      maxStreamsPerConnection: limits.max_streams_per_connection,
+      maxStreamsPerUid: limits.max_streams_per_uid,
+    }).filter(([, value]) => value !== undefined),
+  );
+}
