@@ -1,0 +1,48 @@
+/** `healthcheck`: exit code 0 exactly when the server answers that it is serving. */
+import type { CommandHost } from '@bonafide/shared/cli/command-host';
+import { addExamples, switchOption } from '@bonafide/shared/cli/option-values';
+import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import type { Command } from 'commander';
+import { withServer } from './server-connection.js';
+import { addServerFlags, type ServerFlags } from './server-flags.js';
+
+interface HealthcheckFlags extends ServerFlags {
+  readonly shallow?: boolean;
+  readonly verbose?: boolean;
+}
+
+export function healthcheck(command: Command, host: CommandHost): void {
+  command
+    .addOption(switchOption('--shallow', 'accepted for the sake of scripts; the check is the same'))
+    .addOption(switchOption('--verbose', 'tells what is being done'));
+  addServerFlags(command);
+  addExamples(command, [
+    'bonafide-server healthcheck',
+    'bonafide-server healthcheck --verbose --socket-path /run/bonafide/server.sock',
+  ]).action(async (flags: HealthcheckFlags) => {
+    if (flags.verbose === true) host.stdout.write('Checking server health...\n');
+    const status = await servingStatus(flags, host);
+    if (status !== 'SERVING') {
+      throw new BonafideError(
+        'unavailable',
+        `server is unhealthy: server returned status ${JSON.stringify(status)}`,
+      );
+    }
+    host.stdout.write('Server is healthy.\n');
+  });
+}
+
+async function servingStatus(flags: ServerFlags, host: CommandHost): Promise<string> {
+  try {
+    const answer = await withServer(flags, host, (server) =>
+      server.call('grpc.health.v1.Health', 'check', {}),
+    );
+    return answer.status;
+  } catch (error) {
+    throw new BonafideError(
+      'unavailable',
+      `server is unhealthy: unable to determine health: ${errorMessage(error)}`,
+      { cause: error },
+    );
+  }
+}

@@ -1,0 +1,93 @@
+/** A command's line to the server: calls over the admin Unix socket, whose failures say what the operator can do. */
+import { stat } from 'node:fs/promises';
+import type { CommandHost } from '@bonafide/shared/cli/command-host';
+import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { callUnary } from '@bonafide/shared/rpc/client-call';
+import type { UnaryMethodName, UnaryRequest, UnaryResponse } from '@bonafide/shared/rpc/client-methods';
+import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
+import type { ServiceName } from '@bonafide/shared/rpc/services';
+import { credentials } from '@grpc/grpc-js';
+import { adminSocketPath, type ServerFlags } from './server-flags.js';
+
+const CALL_LIMIT_MS = 60_000;
+const LARGEST_ANSWER_BYTES = 256 * 1024 * 1024;
+
+export class ServerConnection {
+  readonly #socketPath: string;
+  readonly #clients = new Map<ServiceName, ServiceClient<ServiceName>>();
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  /** @throws BonafideError with the server's own reason, or `unavailable` saying why the server cannot be reached. */
+  async call<Name extends ServiceName, Method extends UnaryMethodName<ServiceClient<Name>>>(
+    service: Name,
+    method: Method,
+    request: UnaryRequest<ServiceClient<Name>[Method]>,
+  ): Promise<UnaryResponse<ServiceClient<Name>[Method]>> {
+    try {
+      return await callUnary(this.#client(service), method, request, { deadlineMs: CALL_LIMIT_MS });
+    } catch (error) {
+      throw hasReason(error, 'unavailable') ? await explainUnavailable(this.#socketPath, error) : error;
+    }
+  }
+
+  close(): void {
+    for (const client of this.#clients.values()) client.close();
+    this.#clients.clear();
+  }
+
+  #client<Name extends ServiceName>(service: Name): ServiceClient<Name> {
+    const present = this.#clients.get(service);
+    // The map holds under each name a client of that service only.
+    if (present !== undefined) return present;
+    const { Client } = loadService(service);
+    const client = new Client(`unix:${this.#socketPath}`, credentials.createInsecure(), {
+      'grpc.max_receive_message_length': LARGEST_ANSWER_BYTES,
+    });
+    this.#clients.set(service, client);
+    return client;
+  }
+}
+
+/** Connects, works, and hangs up however the work ends. */
+export async function withServer<T>(
+  flags: ServerFlags,
+  host: CommandHost,
+  work: (server: ServerConnection) => Promise<T>,
+): Promise<T> {
+  const server = new ServerConnection(adminSocketPath(flags, host.environment));
+  try {
+    return await work(server);
+  } finally {
+    server.close();
+  }
+}
+
+async function explainUnavailable(socketPath: string, error: BonafideError): Promise<BonafideError> {
+  const explanation = (await socketTrouble(socketPath, error.message)) ?? error.message;
+  return new BonafideError('unavailable', explanation, { cause: error });
+}
+
+/** Undefined when the socket is well and the server itself said that it is unavailable. */
+async function socketTrouble(socketPath: string, message: string): Promise<string | undefined> {
+  const how = "start it with 'bonafide-server run --config FILE', or name its socket with --socket-path";
+  try {
+    if (!(await stat(socketPath)).isSocket())
+      return `${socketPath} is not a socket; name the server's with --socket-path`;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EACCES') return noPermission(socketPath);
+    return `the server is not running: there is no socket ${socketPath}; ${how}`;
+  }
+  if (message.includes('EACCES') || message.includes('EPERM')) return noPermission(socketPath);
+  if (message.includes('ECONNREFUSED')) {
+    return `the server is not running: nobody listens on ${socketPath}; ${how}`;
+  }
+  return undefined;
+}
+
+function noPermission(socketPath: string): string {
+  return `no permission to use ${socketPath}; run this as root or as the user that the server runs as`;
+}
