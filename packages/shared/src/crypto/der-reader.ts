@@ -112,20 +112,37 @@ export class DerReader {
 
   /** UTCTime or GeneralizedTime in UTC with seconds (RFC 5280 section 4.1.2.5). */
   readTime(field: string): Date {
-    const tag = this.nextTag() === DER_TAG.generalizedTime ? DER_TAG.generalizedTime : DER_TAG.utcTime;
-    const text = this.readContent(tag, field).toString('latin1');
-    const digits = tag === DER_TAG.generalizedTime ? 14 : 12;
-    if (text.length !== digits + 1 || !/^\d+Z$/.test(text))
+    const isGeneralized = this.nextTag() === DER_TAG.generalizedTime;
+    const content = this.readContent(isGeneralized ? DER_TAG.generalizedTime : DER_TAG.utcTime, field);
+    const yearDigits = isGeneralized ? 4 : 2;
+    if (content.length !== yearDigits + 11 || content[yearDigits + 10] !== 0x5a) {
       throw this.malformed(field, 'is not a UTC time with seconds');
-    const century = tag === DER_TAG.generalizedTime ? '' : Number(text.slice(0, 2)) >= 50 ? '19' : '20';
-    const [year, month, day, hour, minute, second] = (
-      /^(\d{4})(..)(..)(..)(..)(..)Z$/.exec(century + text) ?? []
-    ).slice(1);
-    const iso = `${year ?? ''}-${month ?? ''}-${day ?? ''}T${hour ?? ''}:${minute ?? ''}:${second ?? ''}.000Z`;
-    const time = new Date(iso);
-    // A date such as 30 February parses to another day, or not at all.
-    if (Number.isNaN(time.getTime()) || time.toISOString() !== iso)
-      throw this.malformed(field, 'is not a date');
+    }
+    const number = (start: number, digits: number): number => {
+      let value = 0;
+      for (let index = start; index < start + digits; index += 1) {
+        const digit = (content[index] ?? 0) - 0x30;
+        if (digit < 0 || digit > 9) throw this.malformed(field, 'is not a UTC time with seconds');
+        value = value * 10 + digit;
+      }
+      return value;
+    };
+    const shortYear = number(0, yearDigits);
+    const year = isGeneralized ? shortYear : shortYear + (shortYear < 50 ? 2000 : 1900);
+    const month = number(yearDigits, 2);
+    const day = number(yearDigits + 2, 2);
+    const hour = number(yearDigits + 4, 2);
+    const minute = number(yearDigits + 6, 2);
+    const second = number(yearDigits + 8, 2);
+    const time = new Date(Date.UTC(year, month - 1, day, hour, minute, second));
+    // Date.UTC carries a 30 February over into March, and takes years below 100 for 19xx.
+    const isDate =
+      time.getUTCMonth() === month - 1 &&
+      time.getUTCDate() === day &&
+      hour < 24 &&
+      minute < 60 &&
+      second < 60;
+    if (!isDate || year < 1000) throw this.malformed(field, 'is not a date');
     return time;
   }
 
