@@ -9,7 +9,10 @@ export function nodeFilterFromProto(filter: AgentFilter | null): NodeFilter {
   if (filter === null) return {};
   return {
     attestationType: filter.byAttestationType || undefined,
-    selectors: filter.bySelectorMatch === null ? undefined : selectorFilterFromProto(filter.bySelectorMatch),
+    selectors:
+      filter.bySelectorMatch === null
+        ? undefined
+        : selectorFilterFromProto(filter.bySelectorMatch, 'by_selector_match'),
     isBanned: filter.byBanned?.value,
     canReattest: filter.byCanReattest?.value,
     expiresBefore: filter.byExpiresBefore === '' ? undefined : parseExpiry(filter.byExpiresBefore),

@@ -31,11 +31,13 @@ export function checkWorkloadId(trustDomain: TrustDomain, id: SpiffeId): SpiffeI
   return id;
 }
 
-function checkMember(trustDomain: TrustDomain, id: SpiffeId, what: string): void {
+/** @throws BonafideError `invalid_argument`. */
+export function checkMember(trustDomain: TrustDomain, id: SpiffeId, what = 'a member'): SpiffeId {
   if (trustDomainOf(id) !== trustDomain) {
     throw invalidArgument(`"${id}" is not a member of trust domain "${trustDomain}"`);
   }
   if (pathOf(id) === '') {
     throw invalidArgument(`"${id}" is not ${what} in trust domain "${trustDomain}"; path is empty`);
   }
+  return id;
 }

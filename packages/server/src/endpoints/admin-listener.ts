@@ -30,11 +30,9 @@ export class AdminListener {
     this.#server.maxConnections = options.maximumConnections;
   }
 
-  /** @throws BonafideError as `listenOnUnixSocket`. */
+  /** The folder must be there. @throws BonafideError as `listenOnUnixSocket`. */
   async listen(): Promise<void> {
-    const { socketPath } = this.#options;
-    await createPrivateDirectory(dirname(socketPath));
-    this.#file = await listenOnUnixSocket(this.#server, { path: socketPath, mode: 0o600 });
+    this.#file = await listenOnUnixSocket(this.#server, { path: this.#options.socketPath, mode: 0o600 });
   }
 
   async stopAccepting(): Promise<void> {
@@ -64,8 +62,12 @@ export class AdminListener {
   }
 }
 
-/** Whom the admin socket serves: root, the owner of its folder, and whoever the server itself runs as. */
-export async function localAdminUids(socketPath: string): Promise<ReadonlySet<number>> {
-  const folder = await stat(dirname(socketPath));
-  return new Set([0, folder.uid, process.geteuid?.() ?? 0]);
+/**
+ * Makes the socket's folder, for its owner alone, unless it is there.
+ * @returns whom the socket serves: root, the owner of the folder, and whoever the server itself runs as.
+ */
+export async function prepareSocketFolder(socketPath: string): Promise<ReadonlySet<number>> {
+  const folder = dirname(socketPath);
+  await createPrivateDirectory(folder);
+  return new Set([0, (await stat(folder)).uid, process.geteuid?.() ?? 0]);
 }

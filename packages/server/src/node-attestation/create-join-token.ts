@@ -37,6 +37,8 @@ export async function createJoinToken(
   const now = clock.now();
   const joinToken: JoinToken = { token, expiresAt: addSeconds(now, ttlSeconds), aliasId };
   await store.write(async (transaction) => {
+    // Here, so that no timer has to look for them.
+    await transaction.joinTokens.deleteExpired(now);
     await transaction.joinTokens.create(joinToken);
     if (aliasId === undefined) return;
     await transaction.entries.create(

@@ -1,0 +1,127 @@
+/** spire.api.server.bundle.v1.Bundle: our own trust bundle for everyone, those of federated trust domains for operators and agents. */
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import {
+  bundleFromProto,
+  bundleToProto,
+  bundleUpdateFromProto,
+  tokenAuthoritiesFromProto,
+  x509AuthoritiesFromProto,
+} from '@bonafide/shared/rpc/codec/bundle';
+import { bundleMaskFromProto } from '@bonafide/shared/rpc/codec/bundle-mask';
+import { enumFromProto } from '@bonafide/shared/rpc/codec/field';
+import type { Bundle as BundleProto } from '@bonafide/shared/rpc/gen/spire/api/types/Bundle';
+import { unaryHandler } from '@bonafide/shared/rpc/handler';
+import type { Handlers } from '@bonafide/shared/rpc/load-service';
+import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/status';
+import { parseTrustDomainOrId, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import { callContext, type AuthorizedCallContext } from '../access/call-context.js';
+import type { Store } from '../store/store.js';
+import type { EntryGraph } from '../sync/entry-graph.js';
+import type { FederatedBundles } from '../trust-bundle/federated-bundles.js';
+import type { OwnBundle } from '../trust-bundle/own-bundle.js';
+import { pageFromProto } from './page.js';
+import { unimplemented } from './unimplemented.js';
+
+export interface BundleApiOptions {
+  readonly trustDomain: TrustDomain;
+  readonly store: Store;
+  readonly graph: EntryGraph;
+  readonly ownBundle: OwnBundle;
+  readonly federatedBundles: FederatedBundles;
+}
+
+const DELETE_MODES = { RESTRICT: 'restrict', DELETE: 'delete', DISSOCIATE: 'dissociate' } as const;
+
+export function createBundleHandlers(
+  options: BundleApiOptions,
+): Handlers<'spire.api.server.bundle.v1.Bundle'> {
+  const { trustDomain, store, graph, ownBundle, federatedBundles } = options;
+
+  return {
+    CountBundles: unaryHandler(callContext, async () => ({ count: await store.bundles.count() })),
+
+    GetBundle: unaryHandler(callContext, ({ outputMask }) => {
+      const bundle = graph.bundle(trustDomain);
+      if (bundle === undefined) throw new BonafideError('not_found', 'bundle not found');
+      return Promise.resolve(bundleToProto(bundle, outputMask));
+    }),
+
+    AppendBundle: unaryHandler(callContext, async (request) => {
+      const bundle = await ownBundle.append({
+        x509Authorities: x509AuthoritiesFromProto(request.x509Authorities),
+        jwtAuthorities: tokenAuthoritiesFromProto(request.jwtAuthorities, 'jwt_authorities'),
+        witAuthorities: tokenAuthoritiesFromProto(request.witAuthorities, 'wit_authorities'),
+      });
+      return bundleToProto(bundle, request.outputMask);
+    }),
+
+    PublishJWTAuthority: unimplemented('publishing JWT authorities'),
+    PublishWITAuthority: unimplemented('publishing WIT authorities'),
+
+    ListFederatedBundles: unaryHandler(callContext, async (request) => {
+      const page = await federatedBundles.list(pageFromProto(request));
+      return {
+        bundles: page.items.map((bundle) => bundleToProto(bundle, request.outputMask)),
+        nextPageToken: page.nextPageToken ?? '',
+      };
+    }),
+
+    GetFederatedBundle: unaryHandler(callContext, async (request) => {
+      const bundle = await federatedBundles.get(parseTrustDomainOrId(request.trustDomain));
+      return bundleToProto(bundle, request.outputMask);
+    }),
+
+    BatchCreateFederatedBundle: unaryHandler(callContext, async ({ bundle, outputMask }, _call, context) => ({
+      results: await each(bundle, context, async (item) => ({
+        bundle: bundleToProto(await federatedBundles.create(bundleFromProto(item)), outputMask),
+      })),
+    })),
+
+    BatchUpdateFederatedBundle: unaryHandler(callContext, async (request, _call, context) => ({
+      results: await each(request.bundle, context, async (item) => {
+        const update = bundleUpdateFromProto(item, bundleMaskFromProto(request.inputMask));
+        const updated = await federatedBundles.update(update.trustDomain, update.content);
+        return { bundle: bundleToProto(updated, request.outputMask) };
+      }),
+    })),
+
+    BatchSetFederatedBundle: unaryHandler(callContext, async ({ bundle, outputMask }, _call, context) => ({
+      results: await each(bundle, context, async (item) => ({
+        bundle: bundleToProto(await federatedBundles.set(bundleFromProto(item)), outputMask),
+      })),
+    })),
+
+    BatchDeleteFederatedBundle: unaryHandler(callContext, async ({ trustDomains, mode }, _call, context) => {
+      const deleteMode = enumFromProto('mode', mode, DELETE_MODES);
+      const results = await each(trustDomains, context, async (name) => {
+        await federatedBundles.delete(parseTrustDomainOrId(name), deleteMode);
+        return {};
+      });
+      return {
+        results: results.map((result, index) => ({ ...result, trustDomain: trustDomains[index] ?? '' })),
+      };
+    }),
+  };
+}
+
+interface ItemResult {
+  readonly status: { readonly code: number; readonly message: string };
+  readonly bundle?: BundleProto;
+}
+
+/** One after the other, as each is a transaction; every item has a status of its own. */
+async function each<Item>(
+  items: readonly Item[],
+  context: AuthorizedCallContext,
+  work: (item: Item) => Promise<{ readonly bundle?: BundleProto }>,
+): Promise<ItemResult[]> {
+  const results: ItemResult[] = [];
+  for (const item of items) {
+    try {
+      results.push({ ...(await work(item)), status: OK_STATUS_PROTO });
+    } catch (error) {
+      results.push({ status: statusProtoFromError(error, context) });
+    }
+  }
+  return results;
+}

@@ -1,0 +1,136 @@
+/** spire.api.server.entry.v1.Entry: operators say what may exist, agents ask what is theirs. */
+import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import { entryContentFromProto, entryToProto, entryUpdateFromProto } from '@bonafide/shared/rpc/codec/entry';
+import { entryMaskFromProto } from '@bonafide/shared/rpc/codec/entry-mask';
+import type { Entry__Output } from '@bonafide/shared/rpc/gen/spire/api/types/Entry';
+import { unaryHandler } from '@bonafide/shared/rpc/handler';
+import type { Handlers } from '@bonafide/shared/rpc/load-service';
+import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/status';
+import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import { callContext, callingAgent } from '../access/call-context.js';
+import type { BatchResult, Registration } from '../registration/registration.js';
+import type { EntryGraph } from '../sync/entry-graph.js';
+import { ownEntryFilter } from './entry-filter.js';
+import { pageFromProto } from './page.js';
+import { syncAuthorizedEntriesHandler } from './sync-authorized-entries.js';
+
+export interface EntryApiOptions {
+  readonly trustDomain: TrustDomain;
+  readonly registration: Registration;
+  readonly graph: EntryGraph;
+}
+
+export function createEntryHandlers(options: EntryApiOptions): Handlers<'spire.api.server.entry.v1.Entry'> {
+  const { trustDomain, registration, graph } = options;
+  return {
+    CountEntries: unaryHandler(callContext, async ({ filter }) => ({
+      count: await registration.countEntries(ownEntryFilter(filter, trustDomain)),
+    })),
+
+    ListEntries: unaryHandler(callContext, async (request) => {
+      const filter = ownEntryFilter(request.filter, trustDomain);
+      const page = await registration.listEntries(filter, pageFromProto(request));
+      return {
+        entries: page.items.map((entry) => entryToProto(entry, request.outputMask)),
+        nextPageToken: page.nextPageToken ?? '',
+      };
+    }),
+
+    GetEntry: unaryHandler(callContext, async ({ id, outputMask }) => {
+      if (id === '') throw invalidArgument('missing ID');
+      const entry = await registration.getEntry(id);
+      if (entry === undefined) throw new BonafideError('not_found', 'entry not found');
+      return entryToProto(entry, outputMask);
+    }),
+
+    BatchCreateEntry: unaryHandler(callContext, async ({ entries, outputMask }, _call, context) => {
+      const outcomes = await decodedBatch(
+        entries,
+        (entry) => ({ id: entry.id || undefined, content: entryContentFromProto(entry) }),
+        (items) => registration.createEntries(items),
+      );
+      return {
+        results: outcomes.map((outcome) => {
+          if (outcome.kind === 'refused') return { status: statusProtoFromError(outcome.error, context) };
+          const entry = entryToProto(outcome.entry, outputMask);
+          if (outcome.kind === 'created') return { status: OK_STATUS_PROTO, entry };
+          const similar = new BonafideError('already_exists', 'similar entry already exists');
+          return { status: statusProtoFromError(similar, context), entry };
+        }),
+      };
+    }),
+
+    BatchUpdateEntry: unaryHandler(
+      callContext,
+      async ({ entries, inputMask, outputMask }, _call, context) => {
+        const outcomes = await decodedBatch(
+          entries,
+          (entry) => {
+            const { id, content: changes } = entryUpdateFromProto(entry, entryMaskFromProto(inputMask));
+            return { id, changes };
+          },
+          (items) => registration.updateEntries(items),
+        );
+        return {
+          results: outcomes.map((outcome) =>
+            outcome.kind === 'refused'
+              ? { status: statusProtoFromError(outcome.error, context) }
+              : { status: OK_STATUS_PROTO, entry: entryToProto(outcome.entry, outputMask) },
+          ),
+        };
+      },
+    ),
+
+    BatchDeleteEntry: unaryHandler(callContext, async ({ ids }, _call, context) => {
+      const { outcomes } = await registration.deleteEntries(ids);
+      return {
+        results: outcomes.map((outcome, index) => ({
+          id: ids[index] ?? '',
+          status: outcome.kind === 'refused' ? statusProtoFromError(outcome.error, context) : OK_STATUS_PROTO,
+        })),
+      };
+    }),
+
+    GetAuthorizedEntries: unaryHandler(callContext, ({ outputMask }, _call, context) => {
+      const entries = graph.authorizedEntries(callingAgent(context).agentId);
+      return Promise.resolve({ entries: entries.map((entry) => entryToProto(entry, outputMask)) });
+    }),
+
+    SyncAuthorizedEntries: syncAuthorizedEntriesHandler(graph),
+  };
+}
+
+interface Malformed {
+  readonly kind: 'refused';
+  readonly error: BonafideError;
+}
+
+/** Decodes each item, has those that make sense worked on together, and puts all outcomes back in the order of the request. */
+async function decodedBatch<Item, Outcome>(
+  entries: readonly Entry__Output[],
+  decode: (entry: Entry__Output) => Item,
+  work: (items: readonly Item[]) => Promise<BatchResult<Outcome>>,
+): Promise<readonly (Outcome | Malformed)[]> {
+  const items: Item[] = [];
+  const malformed = entries.map((entry) => {
+    try {
+      items.push(decode(entry));
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof BonafideError)) throw error;
+      return { kind: 'refused', error: conversionFailed(error) } as const;
+    }
+  });
+  const outcomes = items.length === 0 ? [] : (await work(items)).outcomes;
+  const remaining = outcomes.values();
+  return malformed.map((refusal) => {
+    if (refusal !== undefined) return refusal;
+    const { value } = remaining.next();
+    if (value === undefined) throw new BonafideError('internal', 'a batch has fewer outcomes than items');
+    return value;
+  });
+}
+
+function conversionFailed(error: BonafideError): BonafideError {
+  return new BonafideError(error.reason, `failed to convert entry: ${error.message}`, { cause: error });
+}

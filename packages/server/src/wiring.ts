@@ -1,0 +1,281 @@
+/** Constructs the server: every part, given the parts it needs, started in order and stopped in the reverse of it. */
+import { join } from 'node:path';
+import type { DistinguishedName } from '@bonafide/shared/crypto/distinguished-name';
+import type { Clock } from '@bonafide/shared/runtime/clock';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import { createPrivateDirectory } from '@bonafide/shared/runtime/private-file';
+import { Shutdown } from '@bonafide/shared/runtime/shutdown';
+import { createAuthorization } from './access/authorize.js';
+import { CallerIdentification } from './access/identify-caller.js';
+import { RateLimits } from './access/rate-limits.js';
+import { verifyPeer } from './access/verify-peer.js';
+import { createAgentHandlers } from './api/agent.js';
+import { createBundleHandlers } from './api/bundle.js';
+import { createDebugHandlers } from './api/debug.js';
+import { createEntryHandlers } from './api/entry.js';
+import { createHealthHandlers, HealthState } from './api/health.js';
+import { createLocalAuthorityHandlers } from './api/local-authority.js';
+import { createLoggerHandlers } from './api/logger.js';
+import { createSvidHandlers } from './api/svid.js';
+import { createSyncHandlers } from './api/sync.js';
+import { createTrustDomainHandlers } from './api/trust-domain.js';
+import { AuthorityRotation } from './authority/authority-rotation.js';
+import { DiskKeyManager } from './authority/disk-key-manager.js';
+import type { KeyManager } from './authority/key-manager.js';
+import { MemoryKeyManager } from './authority/memory-key-manager.js';
+import { ServerSvid } from './authority/server-svid.js';
+import type { ServerConfig } from './configuration/server-config.js';
+import { AdminListener, prepareSocketFolder } from './endpoints/admin-listener.js';
+import { ApiServer } from './endpoints/api-server.js';
+import { ConnectedPeers } from './endpoints/connected-peers.js';
+import { TlsListener } from './endpoints/tls-listener.js';
+import { X509SvidIssuance } from './issuance/issue-x509-svid.js';
+import { AttestedAgents } from './node-attestation/attested-agents.js';
+import { createNodeAttestors } from './node-attestation/attestors.js';
+import { pruneExpiredEntries } from './registration/prune-expired-entries.js';
+import { Registration } from './registration/registration.js';
+import { openStore } from './store/open-store.js';
+import { EntryGraph } from './sync/entry-graph.js';
+import { WatchStreams } from './sync/watch-streams.js';
+import { FederatedBundles } from './trust-bundle/federated-bundles.js';
+import { OwnBundle } from './trust-bundle/own-bundle.js';
+
+export interface ServerHost {
+  readonly clock: Clock;
+  /** Its level is what the logger service reads and changes. */
+  readonly log: Logger;
+}
+
+export interface RunningServer {
+  /** Of the TLS listener. */
+  readonly port: number;
+  /** Resolves once the signal has fired and the server has stopped. */
+  run(signal: AbortSignal): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const SHUTDOWN_GRACE_MS = 10_000;
+const LARGEST_BATCH = 500;
+const ADMIN_CONNECTIONS = 1000;
+
+/**
+ * Resolves when the server is serving. What was started before a failure is stopped again.
+ * @throws BonafideError saying what could not be opened, bound or read.
+ */
+export async function createServer(config: ServerConfig, host: ServerHost): Promise<RunningServer> {
+  const shutdown = new Shutdown();
+  try {
+    return await startServer(config, host, shutdown);
+  } catch (error) {
+    await shutdown.run();
+    throw error;
+  }
+}
+
+async function startServer(
+  config: ServerConfig,
+  { clock, log }: ServerHost,
+  shutdown: Shutdown,
+): Promise<RunningServer> {
+  const { server, plugins } = config;
+  const trustDomain = server.trust_domain;
+  const background = new AbortController();
+
+  await createPrivateDirectory(server.data_dir);
+  const store = await openStore({ path: databasePath(config), log });
+  shutdown.add(() => store.close());
+  const graph = await EntryGraph.load({ store, trustDomain, clock, log });
+  shutdown.add(() => {
+    graph.stop();
+  });
+  shutdown.add(() => {
+    background.abort();
+  });
+
+  const authorities = new AuthorityRotation({
+    trustDomain,
+    store,
+    keyManager: await openKeyManager(config),
+    clock,
+    log,
+    keyType: server.ca_key_type,
+    ttlSeconds: server.ca_ttl,
+    subject: authoritySubject(server.ca_subject),
+  });
+  await authorities.start(background.signal);
+  const issuer = new X509SvidIssuance({ trustDomain, authorities, clock });
+  // With a window of its own, for it signs inside transactions, which must not queue behind a storm of workload SVIDs.
+  const agentIssuer = new X509SvidIssuance({ trustDomain, authorities, clock });
+  const serverSvid = new ServerSvid({
+    trustDomain,
+    rotation: authorities,
+    issuer: agentIssuer,
+    clock,
+    log,
+    ttlSeconds: server.default_x509_svid_ttl,
+  });
+  await serverSvid.start(background.signal);
+
+  const agentTtlSeconds = server.agent_ttl ?? server.default_x509_svid_ttl;
+  const agents = new AttestedAgents({ store, issuer: agentIssuer, agentTtlSeconds });
+  const registration = new Registration({ store, trustDomain, clock });
+  const pruning = pruneExpiredEntries({ registration, expiries: graph, clock, log }, background.signal);
+  shutdown.add(() => {
+    background.abort();
+    return pruning;
+  });
+  const watchStreams = new WatchStreams({ graph, logId: store.logId, trustDomain, clock, log });
+  const rateLimits = createRateLimits(server, clock);
+  const adminIds = new Set(server.admin_ids);
+  const health = new HealthState();
+  const peers = new ConnectedPeers();
+  const admin = new AdminListener({
+    socketPath: server.socket_path,
+    maximumConnections: ADMIN_CONNECTIONS,
+    onConnection: (socket, peer) => {
+      api.serve(socket, peer);
+    },
+    log,
+  });
+  const tls = new TlsListener({
+    address: server.bind_address,
+    port: server.bind_port,
+    identity: serverSvid.current(),
+    maximumConnections: server.max_connections,
+    verifyClient: (chain) =>
+      verifyPeer(chain, clock.now(), { trustDomain, adminIds, bundle: (name) => graph.bundle(name) }),
+    onConnection: (socket, peer) => {
+      api.serve(socket, peer);
+    },
+    log,
+  });
+  const api = new ApiServer({
+    peers,
+    clock,
+    authorization: createAuthorization({
+      findPeer: (key) => peers.find(key),
+      identification: new CallerIdentification({
+        directory: graph,
+        activateRenewedSvid: (agentId, serialNumber) => agents.activateRenewedSvid(agentId, serialNumber),
+        adminIds,
+        localAdminUids: await prepareSocketFolder(server.socket_path),
+        clock,
+      }),
+      log,
+    }),
+    handlers: {
+      'spire.api.server.agent.v1.Agent': createAgentHandlers({
+        trustDomain,
+        attestors: createNodeAttestors(plugins.NodeAttestor, { trustDomain, clock, log }),
+        issuer: agentIssuer,
+        store,
+        agentTtlSeconds,
+        clock,
+        agents,
+        rateLimits,
+      }),
+      'spire.api.server.bundle.v1.Bundle': createBundleHandlers({
+        trustDomain,
+        store,
+        graph,
+        ownBundle: new OwnBundle({ store, trustDomain }),
+        federatedBundles: new FederatedBundles({ store, trustDomain }),
+      }),
+      'spire.api.server.debug.v1.Debug': createDebugHandlers({
+        graph,
+        serverChain: () => [...serverSvid.current().certificateChain, authorities.activeX509().certificate],
+        clock,
+      }),
+      'spire.api.server.entry.v1.Entry': createEntryHandlers({ trustDomain, registration, graph }),
+      'spire.api.server.localauthority.v1.LocalAuthority': createLocalAuthorityHandlers(),
+      'spire.api.server.logger.v1.Logger': createLoggerHandlers(log),
+      'spire.api.server.svid.v1.SVID': createSvidHandlers({
+        trustDomain,
+        graph,
+        issuer,
+        rateLimits,
+        defaultTtlSeconds: server.default_x509_svid_ttl,
+        largestBatch: Math.max(LARGEST_BATCH, server.ratelimit.signing_per_second),
+      }),
+      'spire.api.server.trustdomain.v1.TrustDomain': createTrustDomainHandlers(),
+      'bonafide.sync.v1.Sync': createSyncHandlers({ watchStreams, agents }),
+      'grpc.health.v1.Health': createHealthHandlers(health),
+    },
+  });
+  shutdown.add(() => {
+    tls.destroyConnections();
+    admin.destroyConnections();
+  });
+  shutdown.add(async () => {
+    if (!(await api.shutDown(SHUTDOWN_GRACE_MS))) log.warn('cut calls that did not finish in time');
+  });
+  shutdown.add(() => {
+    watchStreams.stop(); // they never end by themselves
+  });
+
+  serverSvid.onUpdate((svid) => {
+    tls.update(svid);
+  });
+  const port = await tls.listen();
+  shutdown.add(() => {
+    tls.stopAccepting();
+  });
+  log.info({ network: 'tcp', address: `${server.bind_address}:${port}` }, 'Starting Server APIs');
+  await admin.listen();
+  shutdown.add(() => admin.stopAccepting());
+  log.info({ network: 'unix', address: server.socket_path }, 'Starting Server APIs');
+  health.set(true);
+  shutdown.add(() => {
+    health.set(false);
+    log.info('Stopping Server APIs');
+  });
+  return { port, ...stoppable(shutdown, log) };
+}
+
+function stoppable(shutdown: Shutdown, log: Logger): Pick<RunningServer, 'run' | 'stop'> {
+  const stop = async (): Promise<void> => {
+    await shutdown.run();
+    log.info('Server APIs have stopped');
+  };
+  const run = async (signal: AbortSignal): Promise<void> => {
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => {
+        resolve();
+      });
+    });
+    await stop();
+  };
+  return { run, stop };
+}
+
+function databasePath({ server, plugins }: ServerConfig): string {
+  return plugins.DataStore.sql.connection_string ?? join(server.data_dir, 'datastore.sqlite3');
+}
+
+async function openKeyManager({ server, plugins }: ServerConfig): Promise<KeyManager> {
+  const { disk, memory } = plugins.KeyManager;
+  if (memory !== undefined) return new MemoryKeyManager();
+  return DiskKeyManager.open(disk?.keys_path ?? join(server.data_dir, 'keys.json'));
+}
+
+function authoritySubject(subject: ServerConfig['server']['ca_subject']): DistinguishedName | undefined {
+  if (subject === undefined) return undefined;
+  const { country, organization, common_name: commonName } = subject;
+  return { country, organization, commonName };
+}
+
+function createRateLimits(
+  { ratelimit, trusted_proxies: trustedProxies }: ServerConfig['server'],
+  clock: Clock,
+): RateLimits {
+  return new RateLimits({
+    clock,
+    perSecond: {
+      attestation: ratelimit.attestation ? ratelimit.attestation_per_second : undefined,
+      signing: ratelimit.signing ? ratelimit.signing_per_second : undefined,
+      status: ratelimit.status_per_second,
+    },
+    trustedProxies,
+  });
+}

@@ -1,0 +1,179 @@
+/** A whole server inside the test's own process, on a temporary folder, and clients of every kind that it may have. */
+import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
+import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
+import { parseConfig } from '@bonafide/shared/config/load-config';
+import { parseX509SvidLeaf } from '@bonafide/shared/crypto/verify-x509-svid';
+import { callUnary, openBidiStream } from '@bonafide/shared/rpc/client-call';
+import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
+import { createMutualTlsCredentials, type ClientIdentity } from '@bonafide/shared/rpc/mutual-tls-channel';
+import type { ServiceName } from '@bonafide/shared/rpc/services';
+import { systemClock, type Clock } from '@bonafide/shared/runtime/clock';
+import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { parseSpiffeId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { serverConfigSchema } from '@bonafide/server/configuration/server-config';
+import { createServer, type RunningServer } from '@bonafide/server/wiring';
+import { mergeConfig, type ConfigFile } from '@bonafide/testing/merge-config';
+import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
+import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
+
+interface InProcessOptions {
+  readonly config?: ConfigFile;
+  readonly clock?: Clock;
+  /** Where an earlier server left its data. */
+  readonly directory?: TemporaryDirectory;
+}
+
+/** Rate limits are off unless a test turns them on: all of its callers have one address. */
+const DEFAULTS: ConfigFile = { server: { ratelimit: { attestation: false, signing: false } } };
+
+export class InProcessServer implements AsyncDisposable {
+  readonly directory: TemporaryDirectory;
+  readonly socketPath: string;
+  readonly #server: RunningServer;
+  readonly #clients: { close(): void }[] = [];
+  readonly #ownsDirectory: boolean;
+
+  private constructor(server: RunningServer, directory: TemporaryDirectory, ownsDirectory: boolean) {
+    this.#server = server;
+    this.directory = directory;
+    this.socketPath = directory.join('api.sock');
+    this.#ownsDirectory = ownsDirectory;
+  }
+
+  static async start(options: InProcessOptions = {}): Promise<InProcessServer> {
+    const directory = options.directory ?? createTemporaryDirectory();
+    const own: ConfigFile = {
+      server: {
+        trust_domain: 'example.org',
+        bind_address: '127.0.0.1',
+        bind_port: 0,
+        socket_path: directory.join('api.sock'),
+        data_dir: directory.join('data'),
+      },
+    };
+    const merged = mergeConfig(mergeConfig(DEFAULTS, own), options.config ?? {});
+    const config = parseConfig('server.json', JSON.stringify(merged), serverConfigSchema);
+    const server = await createServer(config, { clock: options.clock ?? systemClock, log: silentLogger });
+    return new InProcessServer(server, directory, options.directory === undefined);
+  }
+
+  get port(): number {
+    return this.#server.port;
+  }
+
+  /** Over the admin socket. */
+  local<Name extends ServiceName>(service: Name): ServiceClient<Name> {
+    return this.#client(service, `unix:${this.socketPath}`, credentials.createInsecure());
+  }
+
+  /** Over TLS; without a certificate when `identity` is undefined. */
+  async remote<Name extends ServiceName>(
+    service: Name,
+    identity?: ClientIdentity,
+  ): Promise<ServiceClient<Name>> {
+    const { x509Authorities } = await callUnary(
+      this.local('spire.api.server.bundle.v1.Bundle'),
+      'GetBundle',
+      {},
+    );
+    return this.#client(
+      service,
+      `127.0.0.1:${this.port}`,
+      createMutualTlsCredentials({
+        serverId: parseSpiffeId('spiffe://example.org/spire/server'),
+        authorities: x509Authorities.map(({ asn1 }) => asn1),
+        identity,
+      }),
+    );
+  }
+
+  async createToken(ttl = 600, token = ''): Promise<string> {
+    const client = this.local('spire.api.server.agent.v1.Agent');
+    return (await callUnary(client, 'CreateJoinToken', { ttl, token })).value;
+  }
+
+  /** Attests by join token. @throws BonafideError as the server refused. */
+  async attest(
+    token: string,
+    csrOptions?: Parameters<typeof createCertificateSigningRequest>[1],
+  ): Promise<Attested> {
+    const privateKey = await generatePrivateKey('ec-p256');
+    const csr = await createCertificateSigningRequest(privateKey, csrOptions);
+    const client = await this.remote('spire.api.server.agent.v1.Agent');
+    const stream = openBidiStream(client, 'AttestAgent', { deadlineMs: 20_000 });
+    await stream.send({
+      params: { data: { type: 'join_token', payload: Buffer.from(token) }, params: { csr } },
+    });
+    const { value } = await stream.messages.next();
+    stream.cancel();
+    return attested(value?.result?.svid?.certChain ?? [], privateKey);
+  }
+
+  async attestNew(): Promise<Attested> {
+    return this.attest(await this.createToken());
+  }
+
+  /** A workload's SVID from MintX509SVID. */
+  async mint(spiffeId: string): Promise<Attested> {
+    const privateKey = await generatePrivateKey('ec-p256');
+    const csr = await createCertificateSigningRequest(privateKey, { uriNames: [spiffeId] });
+    const { svid } = await callUnary(this.local('spire.api.server.svid.v1.SVID'), 'MintX509SVID', { csr });
+    return attested(svid?.certChain ?? [], privateKey);
+  }
+
+  async createEntry(parentId: string, path: string, more: object = {}): Promise<string> {
+    const client = this.local('spire.api.server.entry.v1.Entry');
+    const { results } = await callUnary(client, 'BatchCreateEntry', {
+      entries: [
+        {
+          spiffeId: { trustDomain: 'example.org', path },
+          parentId: { trustDomain: 'example.org', path: new URL(parentId).pathname },
+          selectors: [{ type: 'unix', value: 'uid:1000' }],
+          ...more,
+        },
+      ],
+    });
+    const [result] = results;
+    if (result?.status?.code !== 0 || !result.entry) throw new Error(result?.status?.message ?? 'no result');
+    return result.entry.id;
+  }
+
+  async stop(): Promise<void> {
+    for (const client of this.#clients.splice(0)) client.close();
+    await this.#server.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    if (this.#ownsDirectory) this.directory.remove();
+  }
+
+  #client<Name extends ServiceName>(
+    service: Name,
+    address: string,
+    channelCredentials: ChannelCredentials,
+  ): ServiceClient<Name> {
+    const { Client } = loadService(service);
+    const client = new Client(address, channelCredentials, {
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.max_receive_message_length': -1,
+    });
+    this.#clients.push(client);
+    return client;
+  }
+}
+
+export interface Attested extends ClientIdentity {
+  readonly spiffeId: SpiffeId;
+  readonly serialNumber: string;
+}
+
+export function attested(
+  certificateChain: readonly Buffer[],
+  privateKey: ClientIdentity['privateKey'],
+): Attested {
+  const [leaf] = certificateChain;
+  if (leaf === undefined) throw new Error('the server answered without a certificate');
+  const { spiffeId, leaf: certificate } = parseX509SvidLeaf(leaf);
+  return { certificateChain, privateKey, spiffeId, serialNumber: certificate.serialNumber };
+}
