@@ -93,6 +93,7 @@ async function checkOccupant(path: string, log: Logger): Promise<void> {
     );
   }
   const probe = connect(path);
+  probe.on('error', () => undefined); // what matters is whether it connects; an end after that is no news
   try {
     await once(probe, 'connect');
     log.warn({ path }, 'another process listens on this socket; taking its place');
