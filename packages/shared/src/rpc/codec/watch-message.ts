@@ -136,7 +136,6 @@ function deltaFromProto(delta: Delta__Output): WatchDelta {
 }
 
 function cursorFromProto({ logId, revision }: WatchCursor): WatchCursor {
-  if (logId === '') throw invalidArgument('log_id: is empty');
   return {
     logId: textFromProto('log_id', logId, MAX_LOG_ID_BYTES),
     revision: countFromProto('revision', revision),
