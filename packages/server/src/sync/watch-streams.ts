@@ -80,10 +80,11 @@ export class WatchStreams {
    * @throws BonafideError `agent_*` for an agent that may not have one.
    */
   open(opening: WatchOpening): OpenWatch {
-    const { agentId, hello } = opening;
+    const { agentId, expiresAt, hello } = opening;
     if (this.#isStopped) throw stopping();
     const refusal = this.#refusalOf(opening, this.#options.graph.node(agentId));
     if (refusal !== undefined) throw refusal;
+    if (expiresAt <= this.#options.clock.now()) throw expired();
     const replaced = new BonafideError(
       'aborted',
       'the agent opened another watch stream, which replaces this one',
@@ -158,6 +159,7 @@ export class WatchStreams {
   #greet(agentId: SpiffeId, stream: WatchStream, heldRevision: number | undefined): void {
     const missed = heldRevision === undefined ? undefined : this.#history.missedBy(agentId, heldRevision);
     if (heldRevision === undefined || missed === undefined) {
+      this.#receipts.record(agentId, 0);
       stream.tellAll();
       return;
     }
@@ -234,11 +236,7 @@ export class WatchStreams {
     open.expiryTimer = clock.schedule(expiresAt.getTime() - clock.now().getTime(), () => {
       // A timer may be clamped, or the wall clock may have been set back.
       if (clock.now() < expiresAt) this.#endAtExpiry(open, expiresAt);
-      else {
-        open.stream.end(
-          new BonafideError('agent_expired', 'the agent SVID that opened this watch stream has expired'),
-        );
-      }
+      else open.stream.end(expired());
     });
   }
 
@@ -249,6 +247,10 @@ export class WatchStreams {
       if (revision - stream.sentRevision >= REVISIONS_BEHIND) stream.tellRevision();
     }
   }
+}
+
+function expired(): BonafideError {
+  return new BonafideError('agent_expired', 'the agent SVID that opened this watch stream has expired');
 }
 
 function stopping(): BonafideError {

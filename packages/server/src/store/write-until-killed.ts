@@ -1,0 +1,25 @@
+/** A process for the crash test: writes entries as fast as it can, and names each one on standard output once it is acknowledged. */
+import { writeSync } from 'node:fs';
+import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { exampleEntry } from './example-records.js';
+import { openStore } from './open-store.js';
+
+const MOST_WRITES = 100_000;
+
+const [path = '', prefix = ''] = process.argv.slice(2);
+const store = await openStore({ path, log: silentLogger });
+const writers = Array.from({ length: 8 }, async (_, writer) => {
+  for (let index = 0; index < MOST_WRITES; index += 1) {
+    const id = `${prefix}-${writer}-${index}`;
+    const revision = await store.write(async (transaction) => {
+      await transaction.entries.create(exampleEntry({ path: `/${id}` }), { id, createdAt: new Date(0) });
+      await transaction.entries.create(exampleEntry({ path: `/${id}/twin` }), {
+        id: `${id}-twin`,
+        createdAt: new Date(0),
+      });
+      return transaction.revision;
+    });
+    writeSync(1, `${revision} ${id}\n`);
+  }
+});
+await Promise.all(writers);
