@@ -8,9 +8,7 @@ import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
 import { nodeAttestorSchema } from '../node-attestation/attestors.js';
 import { workloadAttestorsConfigSchema } from '../workload-attestation/attestors.js';
-
-export const DEFAULT_CONFIG_PATH = 'conf/agent/agent.yaml';
-export const DEFAULT_SOCKET_PATH = '/tmp/spire-agent/public/api.sock';
+import { DEFAULT_SOCKET_PATH } from './default-socket-path.js';
 
 const LEAST_AVAILABILITY_TARGET_SECONDS = 24 * 3600;
 const MOST_SVIDS = 1_000_000;

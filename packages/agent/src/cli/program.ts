@@ -1,0 +1,50 @@
+/** The command line of the agent: every command, loaded only when it is the one that runs. */
+import type { CommandHost } from '@bonafide/shared/cli/command-host';
+import type { Program } from '@bonafide/shared/cli/program';
+import { runProgram } from '@bonafide/shared/cli/run-program';
+import { agentVersion } from '../version.js';
+
+export const agentProgram: Program = {
+  name: 'bonafide-agent',
+  summary: 'Delivers proven identities to the processes of this node over the SPIFFE Workload API',
+  version: agentVersion,
+  examples: [
+    'bonafide-agent run --config conf/agent/agent.yaml --join-token TOKEN',
+    'bonafide-agent healthcheck',
+    'bonafide-agent api fetch x509 --write /tmp/svids',
+    'bonafide-agent api watch',
+  ],
+  commands: [
+    { path: 'run', summary: 'Runs the agent', load: async () => (await import('./run.js')).run },
+    {
+      path: 'validate',
+      summary: 'Checks a configuration file and tells every problem in it',
+      load: async () => (await import('./validate.js')).validate,
+    },
+    {
+      path: 'healthcheck',
+      summary: 'Tells whether the agent is serving',
+      load: async () => (await import('./healthcheck.js')).healthcheck,
+    },
+    {
+      path: 'api fetch',
+      summary: 'The same as api fetch x509',
+      load: async () => (await import('./api/fetch-x509.js')).fetchX509,
+    },
+    {
+      path: 'api fetch x509',
+      summary: 'Fetches the X.509-SVIDs of the calling process from the Workload API',
+      load: async () => (await import('./api/fetch-x509.js')).fetchX509,
+    },
+    {
+      path: 'api watch',
+      summary: 'Prints the X.509-SVIDs of the calling process at every change',
+      load: async () => (await import('./api/watch.js')).watch,
+    },
+  ],
+};
+
+/** @param argv without node and the script. @returns the exit code. */
+export function runAgentProgram(argv: readonly string[], host?: CommandHost): Promise<number> {
+  return runProgram(agentProgram, argv, host);
+}
