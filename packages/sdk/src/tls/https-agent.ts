@@ -6,8 +6,8 @@ import type { Authorizer } from './authorizer.js';
 import { tlsClientOptions } from './tls-client-options.js';
 
 /**
- * Keeps connections as any agent does. At an update of the source, idle connections are closed, so that later requests go out under
- * the new SVID; requests in flight finish undisturbed.
+ * Keeps connections as any agent does, but not beyond an update of the source: idle ones are closed at once and busy ones after their
+ * request, so that what follows goes out under the new SVID. Nothing in flight is disturbed.
  * @example
  * const agent = createHttpsAgent(source, authorizeId('spiffe://example.org/server'));
  * https.get('https://server.internal:8443/', { agent }, (response) => response.pipe(process.stdout));
@@ -27,6 +27,8 @@ export function createHttpsAgent(
 
 class SpiffeAgent extends Agent {
   readonly #stop: () => void;
+  /** Connections made under the SVID of now. */
+  #fresh = new WeakSet<Duplex>();
 
   constructor(source: X509Identity, authorizer: Authorizer, options: AgentOptions) {
     const { secureContext, rejectUnauthorized, checkServerIdentity, maxCachedSessions } = tlsClientOptions(
@@ -37,15 +39,16 @@ class SpiffeAgent extends Agent {
       ...{ keepAlive: true, ...options },
       ...{ secureContext, rejectUnauthorized, checkServerIdentity, maxCachedSessions },
     });
-    const retireIdle = (): void => {
+    const retireConnections = (): void => {
+      this.#fresh = new WeakSet();
       for (const sockets of Object.values(this.freeSockets))
         for (const socket of sockets ?? []) socket.destroy();
     };
-    source.on('update', retireIdle);
-    source.on('denied', retireIdle);
+    source.on('update', retireConnections);
+    source.on('denied', retireConnections);
     this.#stop = () => {
-      source.off('update', retireIdle);
-      source.off('denied', retireIdle);
+      source.off('update', retireConnections);
+      source.off('denied', retireConnections);
     };
   }
 
@@ -55,11 +58,20 @@ class SpiffeAgent extends Agent {
     callback?: (error: Error | null, stream: Duplex) => void,
   ): Duplex | null | undefined {
     try {
-      return super.createConnection(options, callback);
+      const connection = super.createConnection(options, callback);
+      if (connection instanceof Duplex) this.#fresh.add(connection);
+      return connection;
     } catch (error) {
       callback?.(error instanceof Error ? error : new Error(String(error)), new Duplex());
       return undefined;
     }
+  }
+
+  override keepSocketAlive(socket: Duplex): boolean {
+    if (!this.#fresh.has(socket)) return false;
+    // It answers whether the socket may be kept, whatever its type says.
+    const keepSocketAlive = super.keepSocketAlive.bind(this) as (socket: Duplex) => boolean;
+    return keepSocketAlive(socket);
   }
 
   override destroy(): void {

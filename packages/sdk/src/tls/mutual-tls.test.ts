@@ -8,6 +8,7 @@ import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
 import { encodePem } from '@bonafide/shared/crypto/pem';
 import { exportPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
 import { TestAuthority } from '@bonafide/testing/test-authority';
+import { waitFor } from '@bonafide/testing/wait-for';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { X509Bundles } from '../workload-api/x509-context.js';
 import type { X509Identity } from '../x509-source.js';
@@ -521,8 +522,11 @@ describe('https', () => {
 
   it('reuses a connection until the source changes, and fails requests, not callers, without an SVID', async () => {
     const clients: (string | undefined)[] = [];
+    const held: (() => void)[] = [];
     const server = createHttpsServer(await identity('/server'), authorizeAny(), (request, response) => {
-      response.end(String(request.socket.remotePort));
+      const answer = (): void => void response.end(String(request.socket.remotePort));
+      if (request.url === '/held') held.push(answer);
+      else answer();
     });
     const client = await identity('/client');
     const port = await listen(server);
@@ -535,6 +539,12 @@ describe('https', () => {
     clients.push(await get(port, { agent }));
     expect(clients[1]).toBe(clients[0]);
     expect(clients[2]).not.toBe(clients[0]);
+    const busy = get(port, { agent, path: '/held' });
+    await waitFor('the request to be at the server', () => held.length === 1);
+    client.set(await authority.issueX509Svid('/client'));
+    held[0]?.();
+    expect(await busy).toBe(clients[2]); // undisturbed, and the connection's last
+    expect(await get(port, { agent })).not.toBe(clients[2]);
     client.set(undefined);
     await expect(get(port, { agent })).rejects.toThrow('nothing is granted');
     agent.destroy();

@@ -1,8 +1,11 @@
 /** A client of the SPIFFE Workload API: one answer at a time, or a watch that outlives the agent's restarts. */
-import { credentials, Metadata, type ClientReadableStream } from '@grpc/grpc-js';
+import { credentials } from '@grpc/grpc-js';
 import { BonafideError, type Reason } from '@bonafide/shared/errors/bonafide-error';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { sleep, systemClock, type Clock } from '@bonafide/shared/runtime/clock';
+import { openServerStream } from '@bonafide/shared/rpc/client-call';
+import type { X509BundlesResponse__Output } from '@bonafide/shared/rpc/gen/X509BundlesResponse';
+import type { X509SVIDResponse__Output } from '@bonafide/shared/rpc/gen/X509SVIDResponse';
 import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
 import { fromServiceError } from '@bonafide/shared/rpc/status';
 import { resolveEndpointAddress } from './endpoint-address.js';
@@ -35,7 +38,27 @@ export interface Watcher<T> {
 }
 
 type Client = ServiceClient<'SpiffeWorkloadAPI'>;
-type Open<Response> = (client: Client, metadata: Metadata) => ClientReadableStream<Response>;
+
+/** One of the API's streams, and what its messages say. */
+interface Profile<Response, T> {
+  readonly open: (client: Client, signal: AbortSignal, deadlineMs?: number) => AsyncIterable<Response>;
+  readonly read: (response: Response) => T;
+}
+
+/** SPIFFE Workload Endpoint section 3: shows that no forged request of some other program reached the endpoint. */
+const metadata = { 'workload.spiffe.io': 'true' };
+
+const SVIDS: Profile<X509SVIDResponse__Output, X509Context> = {
+  open: (client, signal, deadlineMs) =>
+    openServerStream(client, 'FetchX509SVID', {}, { metadata, signal, deadlineMs }),
+  read: readX509Context,
+};
+
+const BUNDLES: Profile<X509BundlesResponse__Output, X509Bundles> = {
+  open: (client, signal, deadlineMs) =>
+    openServerStream(client, 'FetchX509Bundles', {}, { metadata, signal, deadlineMs }),
+  read: readX509Bundles,
+};
 
 /** SPIFFE Workload Endpoint section 6 and appendix A: with these the caller is wrong, and trying again is as wrong. */
 const FATAL: readonly Reason[] = ['invalid_argument', 'unimplemented'];
@@ -72,12 +95,12 @@ export class WorkloadApiClient {
 
   /** The SVIDs and bundles of now. @throws BonafideError with the endpoint's reason; `permission_denied` when nothing is granted. */
   fetchX509Context(options?: FetchOptions): Promise<X509Context> {
-    return this.#fetch(openX509Svids, readX509Context, options);
+    return this.#fetch(SVIDS, options);
   }
 
   /** The bundles of now, for a process that verifies others and needs no identity itself. @throws BonafideError. */
   fetchX509Bundles(options?: FetchOptions): Promise<X509Bundles> {
-    return this.#fetch(openX509Bundles, readX509Bundles, options);
+    return this.#fetch(BUNDLES, options);
   }
 
   /**
@@ -86,12 +109,12 @@ export class WorkloadApiClient {
    * @throws BonafideError `invalid_argument` or `unimplemented`, which the standard says not to retry.
    */
   watchX509Context(watcher: Watcher<X509Context>, signal?: AbortSignal): Promise<void> {
-    return this.#watch(openX509Svids, readX509Context, watcher, signal);
+    return this.#watch(SVIDS, watcher, signal);
   }
 
   /** As `watchX509Context`, for bundles alone. */
   watchX509Bundles(watcher: Watcher<X509Bundles>, signal?: AbortSignal): Promise<void> {
-    return this.#watch(openX509Bundles, readX509Bundles, watcher, signal);
+    return this.#watch(BUNDLES, watcher, signal);
   }
 
   /** Ends every watch and fetch. */
@@ -101,131 +124,83 @@ export class WorkloadApiClient {
   }
 
   async #fetch<Response, T>(
-    open: Open<Response>,
-    read: (response: Response) => T,
-    options: FetchOptions = {},
+    { open, read }: Profile<Response, T>,
+    { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: FetchOptions = {},
   ): Promise<T> {
-    const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-    const end = linkSignals(this.#closed.signal, options.signal);
-    let reason = new BonafideError('cancelled', 'cancelled while waiting for the Workload API');
-    const timer = this.#clock.schedule(timeoutMs, () => {
-      reason = new BonafideError(
-        'deadline_exceeded',
-        `the Workload API did not answer within ${timeoutMs} ms`,
-      );
-      end.abort();
-    });
-    let answer: { readonly value: T } | undefined;
+    const end = linkSignals(this.#closed.signal, signal);
     try {
-      await this.#stream(open, end.signal, (response) => {
-        answer ??= { value: read(response) };
-        end.abort();
-      });
+      for await (const response of open(this.#client, end.signal, timeoutMs)) return read(response);
+      throw streamEnded();
     } finally {
-      timer.cancel();
       end.release();
     }
-    if (answer === undefined) throw reason;
-    return answer.value;
   }
 
   async #watch<Response, T>(
-    open: Open<Response>,
-    read: (response: Response) => T,
+    profile: Profile<Response, T>,
     watcher: Watcher<T>,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const end = linkSignals(this.#closed.signal, signal);
     const backoff = new Backoff(this.#backoff);
     try {
-      while (!end.signal.aborted) {
-        try {
-          await this.#stream(open, end.signal, (response) => {
-            backoff.reset();
-            this.#deliver(response, read, watcher);
-          });
-        } catch (error) {
-          if (!(error instanceof BonafideError)) throw error; // the watcher's own
-          if (FATAL.includes(error.reason)) throw error;
-          watcher.onError?.(error);
-          const delayMs = error.retryAfterMs ?? backoff.nextDelayMs();
-          await sleep(this.#clock, delayMs, end.signal).catch(() => undefined); // the loop sees the signal
-        }
+      for (;;) {
+        const error = await this.#follow(profile, watcher, { signal: end.signal, backoff });
+        if (end.signal.aborted) return;
+        if (FATAL.includes(error.reason)) throw error;
+        watcher.onError?.(error);
+        const delayMs = error.retryAfterMs ?? backoff.nextDelayMs();
+        await sleep(this.#clock, delayMs, end.signal).catch(() => undefined); // the next turn sees the signal
       }
     } finally {
       end.release();
     }
   }
 
-  /** A malformed answer changes nothing (section 4.5: report an error and discard the message). */
-  #deliver<Response, T>(response: Response, read: (response: Response) => T, watcher: Watcher<T>): void {
-    let update: T;
+  /** One stream, to its end. @returns why it ended. @throws what the watcher threw. */
+  async #follow<Response, T>(
+    { open, read }: Profile<Response, T>,
+    watcher: Watcher<T>,
+    { signal, backoff }: { readonly signal: AbortSignal; readonly backoff: Backoff },
+  ): Promise<BonafideError> {
+    const responses = open(this.#client, signal)[Symbol.asyncIterator]();
     try {
-      update = read(response);
-    } catch (error) {
-      watcher.onError?.(fromServiceError(error));
-      return;
-    }
-    watcher.onUpdate(update);
-  }
-
-  /** One stream, from opening to end. @returns when the signal fires. @throws BonafideError when it ends in any other way. */
-  #stream<Response>(
-    open: Open<Response>,
-    ends: AbortSignal,
-    onResponse: (response: Response) => void,
-  ): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (ends.aborted) {
-        resolve();
-        return;
+      for (;;) {
+        const next = await responses.next().catch((error: unknown) => fromServiceError(error));
+        if (next instanceof BonafideError) return next;
+        if (next.done === true || signal.aborted) return streamEnded();
+        backoff.reset();
+        const update = readOrError(read, next.value);
+        // Section 4.5: what is malformed is reported and changes nothing.
+        if (update instanceof BonafideError) watcher.onError?.(update);
+        else watcher.onUpdate(update.value);
       }
-      // SPIFFE Workload Endpoint section 3: shows that no forged request of some other program reached the endpoint.
-      const metadata = new Metadata();
-      metadata.set('workload.spiffe.io', 'true');
-      const stream = open(this.#client, metadata);
-      const onAbort = (): void => {
-        stream.cancel();
-        resolve();
-      };
-      ends.addEventListener('abort', onAbort, { once: true });
-      stream.on('data', (response: Response) => {
-        if (ends.aborted) return;
-        try {
-          onResponse(response);
-        } catch (error) {
-          stream.cancel();
-          reject(error instanceof Error ? error : new Error(String(error)));
-        }
-      });
-      stream.on('error', (error) => {
-        ends.removeEventListener('abort', onAbort);
-        reject(fromServiceError(error));
-      });
-      stream.on('end', () => {
-        ends.removeEventListener('abort', onAbort);
-        reject(new BonafideError('unavailable', 'the Workload API ended the stream'));
-      });
-    });
+    } finally {
+      await responses.return?.();
+    }
   }
 }
 
-function openX509Svids(client: Client, metadata: Metadata): ReturnType<Client['FetchX509SVID']> {
-  return client.FetchX509SVID({}, metadata);
+function readOrError<Response, T>(
+  read: (response: Response) => T,
+  response: Response,
+): { readonly value: T } | BonafideError {
+  try {
+    return { value: read(response) };
+  } catch (error) {
+    return fromServiceError(error);
+  }
 }
 
-function openX509Bundles(client: Client, metadata: Metadata): ReturnType<Client['FetchX509Bundles']> {
-  return client.FetchX509Bundles({}, metadata);
-}
-
-interface LinkedSignal {
-  readonly signal: AbortSignal;
-  abort(): void;
-  release(): void;
+function streamEnded(): BonafideError {
+  return new BonafideError('unavailable', 'the Workload API ended the stream');
 }
 
 /** Fires with any of them; released when no longer needed, so that a long-lived signal does not collect listeners. */
-function linkSignals(...signals: readonly (AbortSignal | undefined)[]): LinkedSignal {
+function linkSignals(...signals: readonly (AbortSignal | undefined)[]): {
+  readonly signal: AbortSignal;
+  release(): void;
+} {
   const controller = new AbortController();
   const abort = (): void => {
     controller.abort();
@@ -237,5 +212,5 @@ function linkSignals(...signals: readonly (AbortSignal | undefined)[]): LinkedSi
   const release = (): void => {
     for (const signal of signals) signal?.removeEventListener('abort', abort);
   };
-  return { signal: controller.signal, abort, release };
+  return { signal: controller.signal, release };
 }
