@@ -4,7 +4,7 @@ import type { Reason } from '../errors/bonafide-error.js';
 import type { _spire_api_types_PermissionDeniedDetails_Reason__Output as ReasonName } from './gen/spire/api/types/PermissionDeniedDetails.js';
 import { loadMessage } from './load-message.js';
 
-export type AgentRefusal = Extract<Reason, `agent_${string}`>;
+type AgentRefusal = Extract<Reason, `agent_${string}`>;
 
 const REASON_NAMES = {
   agent_expired: 'AGENT_EXPIRED',

@@ -91,7 +91,7 @@ export async function* openServerStream<C extends Client, Name extends ServerStr
   return undefined;
 }
 
-export interface BidiStream<Request, Response> {
+interface BidiStream<Request, Response> {
   /** Resolves once the message has left. @throws BonafideError with the call's status when it is over. */
   send(message: Request): Promise<void>;
   /** To be read once. Ends when the server ends the stream well; throws the call's status otherwise. */

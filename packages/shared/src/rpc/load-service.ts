@@ -12,7 +12,7 @@ import { SERVICES, type ServiceName, type ServiceTypes } from './services.js';
 export type Handlers<Name extends ServiceName> = ServiceTypes[Name]['handlers'];
 export type ServiceClient<Name extends ServiceName> = ServiceTypes[Name]['client'];
 
-export interface LoadedService<Name extends ServiceName> {
+interface LoadedService<Name extends ServiceName> {
   readonly definition: ServiceTypes[Name]['definition'];
   readonly Client: new (
     address: string,

@@ -2,7 +2,7 @@
 import { BonafideError } from '../errors/bonafide-error.js';
 
 /** Both ends' streams have this. */
-export interface MessageWriter<Message> {
+interface MessageWriter<Message> {
   write(message: Message, callback: (error?: Error | null) => void): boolean;
 }
 

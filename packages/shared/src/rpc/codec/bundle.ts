@@ -30,7 +30,7 @@ export function bundleFromProto(bundle: Bundle__Output): TrustBundle {
   };
 }
 
-export interface BundleUpdate {
+interface BundleUpdate {
   readonly trustDomain: TrustDomain;
   /** Only what is to be written. */
   readonly content: Partial<Omit<TrustBundle, 'trustDomain'>>;
@@ -96,11 +96,11 @@ export function tokenAuthoritiesFromProto(
   });
 }
 
-export function x509AuthorityToProto({ certificate, isTainted }: X509Authority): X509Certificate {
+function x509AuthorityToProto({ certificate, isTainted }: X509Authority): X509Certificate {
   return { asn1: certificate, tainted: isTainted };
 }
 
-export function tokenAuthorityToProto({ publicKey, keyId, expiresAt, isTainted }: TokenAuthority): JWTKey {
+function tokenAuthorityToProto({ publicKey, keyId, expiresAt, isTainted }: TokenAuthority): JWTKey {
   return {
     publicKey,
     keyId,

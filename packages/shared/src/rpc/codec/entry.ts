@@ -49,7 +49,7 @@ export function entryContentFromProto(entry: Entry__Output): RegistrationEntryCo
   };
 }
 
-export interface EntryUpdate {
+interface EntryUpdate {
   readonly id: string;
   /** Only what is to be written. */
   readonly content: Partial<RegistrationEntryContent>;
