@@ -2,14 +2,14 @@
 
 const LONGEST_COMPARED = 64;
 
-/** Undefined when nothing is close: more than a third of the letters would have to change. */
+/** Undefined when nothing is close: more than two letters in five would have to change. */
 export function nearestName(typed: string, known: Iterable<string>): string | undefined {
   if (typed.length > LONGEST_COMPARED) return undefined;
   let best: { readonly name: string; readonly distance: number } | undefined;
   for (const name of known) {
     if (name.length > LONGEST_COMPARED) continue;
     const distance = editDistance(typed.toLowerCase(), name.toLowerCase());
-    if (distance * 3 <= Math.max(typed.length, name.length) && distance < (best?.distance ?? Infinity)) {
+    if (distance * 2.5 <= Math.max(typed.length, name.length) && distance < (best?.distance ?? Infinity)) {
       best = { name, distance };
     }
   }

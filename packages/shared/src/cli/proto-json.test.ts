@@ -61,6 +61,13 @@ describe('protoJson', () => {
     ).toEqual({ x509_authorities: [{ asn1: 'YWJj', tainted: false }] });
   });
 
+  it('finds messages inside messages', () => {
+    const results = [{ status: { code: 5, message: 'gone' }, id: 'x' }];
+    expect(protoJson(ENTRY, 'spire.api.server.entry.v1.BatchDeleteEntryResponse', { results })).toEqual({
+      results,
+    });
+  });
+
   it('writes maps with their keys', () => {
     const response = {
       svids: [],

@@ -2,7 +2,7 @@
  * Messages as SPIRE's `-output json` prints them: protojson with proto field names, every field that has a value or a default, none that
  * is unset, keys in alphabetical order.
  */
-import type { MessageTypeDefinition, PackageDefinition } from '@grpc/proto-loader';
+import type { PackageDefinition } from '@grpc/proto-loader';
 import { loadProto } from '../rpc/load-proto.js';
 import { SERVICES, type ServiceName } from '../rpc/services.js';
 import type { JsonValue } from './output.js';
@@ -30,8 +30,9 @@ interface Scope {
 
 /** @param service whose file declares or imports the message. @param messageName full, for example `spire.api.types.Entry`. */
 export function protoJson(service: ServiceName, messageName: string, message: object): JsonValue {
-  const definitions = loadProto(SERVICES[service]);
-  return messageJson(scopeOf(definitions, messageName), message);
+  const scope = findMessage(loadProto(SERVICES[service]), messageName);
+  if (scope === undefined) throw new Error(`${messageName} is no message of ${service}`);
+  return messageJson(scope, message);
 }
 
 /** The name in the .proto file of a field that proto-loader shows in camelCase. */
@@ -81,24 +82,25 @@ function singleJson(scope: Scope, field: FieldDescriptor, value: unknown): JsonV
 }
 
 /** Names in descriptors are relative, as the .proto file has them: the innermost scope that knows the name wins. */
-function resolveType({ definitions, fullName, descriptor }: Scope, typeName: string): Scope {
-  const nested = descriptor.nestedType.find(({ name }) => name === typeName);
-  if (nested !== undefined) return { definitions, fullName: `${fullName}.${typeName}`, descriptor: nested };
-  if (typeName.startsWith('.')) return scopeOf(definitions, typeName.slice(1));
+function resolveType({ definitions, fullName }: Scope, typeName: string): Scope {
   const scopes = fullName.split('.');
   for (let length = scopes.length; length >= 0; length -= 1) {
-    const candidate = [...scopes.slice(0, length), typeName].join('.');
-    if (definitions[candidate] !== undefined) return scopeOf(definitions, candidate);
+    const found = findMessage(definitions, [...scopes.slice(0, length), typeName].join('.'));
+    if (found !== undefined) return found;
   }
   throw new Error(`${typeName} is not in the contract of ${fullName}`);
 }
 
-function scopeOf(definitions: PackageDefinition, fullName: string): Scope {
+/** Messages in messages are not listed by themselves, only within the outer one. */
+function findMessage(definitions: PackageDefinition, fullName: string): Scope | undefined {
   const definition = definitions[fullName];
-  if (definition === undefined || !('type' in definition))
-    throw new Error(`${fullName} is no message of the contract`);
-  const { type } = definition as MessageTypeDefinition<object, object>;
-  return { definitions, fullName, descriptor: type as MessageDescriptor };
+  if (definition !== undefined && 'type' in definition) {
+    return { definitions, fullName, descriptor: definition.type as MessageDescriptor };
+  }
+  const dot = fullName.lastIndexOf('.');
+  const outer = dot === -1 ? undefined : findMessage(definitions, fullName.slice(0, dot));
+  const descriptor = outer?.descriptor.nestedType.find(({ name }) => name === fullName.slice(dot + 1));
+  return descriptor === undefined ? undefined : { definitions, fullName, descriptor };
 }
 
 function sortedObject(members: readonly (readonly [string, JsonValue])[]): JsonValue {

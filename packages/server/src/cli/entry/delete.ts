@@ -17,7 +17,7 @@ interface DeleteFlags extends ServerFlags {
 }
 
 const SERVICE = 'spire.api.server.entry.v1.Entry';
-const BATCH_SIZE = 1000;
+const BATCH_SIZE = 500;
 
 export function entryDelete(command: Command, host: CommandHost): void {
   addServerFlags(

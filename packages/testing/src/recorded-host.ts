@@ -1,0 +1,34 @@
+/** A process around a command that a test made up: what it reads is given, what it prints is kept. */
+import { Readable } from 'node:stream';
+import type { CommandHost } from '@bonafide/shared/cli/command-host';
+import { systemClock, type Clock } from '@bonafide/shared/runtime/clock';
+
+export interface RecordedHost extends CommandHost {
+  readonly printed: { readonly stdout: string; readonly stderr: string };
+}
+
+export interface RecordedHostOptions {
+  readonly input?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly clock?: Clock;
+  readonly stopSignal?: AbortSignal;
+}
+
+/**
+ * @example
+ * const host = createRecordedHost();
+ * expect(await runServerProgram(['--version'], host)).toBe(0);
+ * expect(host.printed.stdout).toMatch(/^\d/);
+ */
+export function createRecordedHost(options: RecordedHostOptions = {}): RecordedHost {
+  const printed = { stdout: '', stderr: '' };
+  return {
+    printed,
+    stdin: Readable.from([options.input ?? '']),
+    stdout: { write: (text) => (printed.stdout += text) },
+    stderr: { write: (text) => (printed.stderr += text) },
+    environment: options.environment ?? {},
+    clock: options.clock ?? systemClock,
+    stopSignal: () => options.stopSignal ?? new AbortController().signal,
+  };
+}
