@@ -9,11 +9,11 @@ const SCRIPT = String.raw`
 const http2 = require('node:http2');
 const net = require('node:net');
 const say = (event) => process.stdout.write(JSON.stringify(event) + '\n');
+const inherited = process.env.INHERITED_SOCKET;
 let session;
 const streams = new Map();
 const commands = {
   connect({ path }) {
-    const inherited = process.env.INHERITED_SOCKET;
     const socket = inherited === undefined ? net.connect(path) : new net.Socket({ fd: Number(inherited), readable: true, writable: true });
     session = http2.connect('http://localhost', { createConnection: () => socket });
     session.on('error', (error) => say({ event: 'failed', message: error.message }));
@@ -52,19 +52,27 @@ require('node:readline').createInterface({ input: process.stdin })
     const { command, ...options } = JSON.parse(line);
     commands[command](options);
   })
-  .on('close', () => process.exit());
+  .on('close', () => inherited === undefined && process.exit());
 say({ event: 'started', pid: process.pid });
+if (inherited !== undefined) {
+  // Nobody can tell this process anything once the caller has exited.
+  commands.connect({});
+  session.on('close', () => process.exit());
+  setTimeout(() => process.exit(), 30_000);
+  commands.call({ id: 1, method: process.env.INHERITED_METHOD, headers: { 'workload.spiffe.io': 'true' }, reads: true });
+}
 `;
 
 /** Connects, starts the script with the connection, and becomes another program, which the kernel still takes for the caller. */
 const CONNECT_FORK_EXEC = String.raw`
 use Socket;
 $^F = 20; # what is opened now survives exec
-my ($path, $node, $script, @become) = @ARGV;
+my ($path, $node, $script, $method, @become) = @ARGV;
 socket(my $socket, PF_UNIX, SOCK_STREAM, 0) or die "socket: $!";
 connect($socket, sockaddr_un($path)) or die "connect: $!";
 if (fork() == 0) {
   $ENV{INHERITED_SOCKET} = fileno($socket);
+  $ENV{INHERITED_METHOD} = $method;
   exec($node, '-e', $script) or die "exec: $!";
 }
 exec(@become) or die "exec: $!";
@@ -114,22 +122,30 @@ export class WorkloadProcess implements Disposable {
   }
 
   /**
-   * The caller in the kernel's eyes becomes `program`, while a child of it talks on its connection. Needs perl.
-   * @param program for example `['sleep', '60']`, or `['true']` for a caller that exits.
+   * The caller in the kernel's eyes becomes `program`, while a child of it makes a call, number 1, on its connection. Needs perl.
+   * @param program for example `['sleep', '60']`, or `['true']` for a caller that exits at once.
    */
   static async startHandingOver(
-    socketPath: string,
-    program: readonly string[],
+    { socketPath, method, program }: { socketPath: string; method: string; program: readonly string[] },
     account?: Account,
   ): Promise<WorkloadProcess> {
-    const args = ['-e', CONNECT_FORK_EXEC, '--', socketPath, process.execPath, SCRIPT, ...program];
+    const args = [
+      '-e',
+      CONNECT_FORK_EXEC,
+      '--',
+      socketPath,
+      process.execPath,
+      SCRIPT,
+      `/${method}`,
+      ...program,
+    ];
     const workload = new WorkloadProcess(spawnAs(account, 'perl', args, { stdio: 'pipe', cwd: '/' }));
     await workload.#event('to start', ({ event }) => event === 'started');
     return workload;
   }
 
   /** Resolves once the other side has greeted. */
-  async connect(path = ''): Promise<void> {
+  async connect(path: string): Promise<void> {
     this.#command({ command: 'connect', path });
     const { event, message } = await this.#event(
       'to connect',
@@ -180,7 +196,6 @@ export class WorkloadProcess implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.child.stdin?.end(); // reaches also the child that took a connection over
     this.child.kill('SIGKILL');
   }
 

@@ -80,7 +80,12 @@ describe('socket file', () => {
         writeFileSync(path, 'precious');
       },
     ],
-    ['a folder', (path: string) => { mkdirSync(path); }],
+    [
+      'a folder',
+      (path: string) => {
+        mkdirSync(path);
+      },
+    ],
     [
       'a link',
       (path: string) => {
