@@ -1,7 +1,7 @@
 /** The way to the server, always under the agent's latest SVID and bundle: what was renewed takes effect with the next channel. */
 import { Channel, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
 import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
-import { createMutualTlsCredentials } from '@bonafide/shared/rpc/mutual-tls-channel';
+import { createMutualTlsCredentials, mutualTlsChannelOptions } from '@bonafide/shared/rpc/mutual-tls-channel';
 import type { ServiceName } from '@bonafide/shared/rpc/services';
 import { serverId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
@@ -63,13 +63,18 @@ export class ServerConnection {
   }
 
   #open(identity: X509Svid | undefined): ServerChannel {
-    const { address, trustDomain } = this.#options;
+    const { trustDomain } = this.#options;
     const credentials = createMutualTlsCredentials({
       serverId: serverId(trustDomain),
       authorities: this.#authorities,
       identity,
     });
-    return new ServerChannel({ address, credentials, identity, superseded: this.#scope.signal });
+    return new ServerChannel({
+      ...this.#options,
+      credentials,
+      identity,
+      superseded: this.#scope.signal,
+    });
   }
 
   #retire(): void {
@@ -78,8 +83,7 @@ export class ServerConnection {
   }
 }
 
-interface ServerChannelOptions {
-  readonly address: ServerAddress;
+interface ServerChannelOptions extends ServerConnectionOptions {
   readonly credentials: ChannelCredentials;
   readonly identity: X509Svid | undefined;
   readonly superseded: AbortSignal;
@@ -94,12 +98,12 @@ export class ServerChannel {
   readonly #credentials: ChannelCredentials;
   readonly #channel: Channel;
 
-  constructor({ address, credentials, identity, superseded }: ServerChannelOptions) {
+  constructor({ address, trustDomain, credentials, identity, superseded }: ServerChannelOptions) {
     this.identity = identity;
     this.superseded = superseded;
     this.#target = `dns:${formatServerAddress(address)}`;
     this.#credentials = credentials;
-    this.#channel = new Channel(this.#target, credentials, channelOptions(address));
+    this.#channel = new Channel(this.#target, credentials, channelOptions(address, trustDomain));
   }
 
   client<Name extends ServiceName>(name: Name): ServiceClient<Name> {
@@ -113,10 +117,9 @@ export class ServerChannel {
   }
 }
 
-function channelOptions({ host }: ServerAddress): ChannelOptions {
+function channelOptions({ host }: ServerAddress, trustDomain: TrustDomain): ChannelOptions {
   return {
-    // A connection that was made under another identity must not be shared.
-    'grpc.use_local_subchannel_pool': 1,
+    ...mutualTlsChannelOptions(serverId(trustDomain)),
     // Notices within half a minute that the server's machine is gone while a stream is open.
     'grpc.keepalive_time_ms': 20_000,
     'grpc.keepalive_timeout_ms': 10_000,

@@ -36,6 +36,8 @@ export class SvidFiles {
   readonly #log: Logger;
   /** What is to be written or, if undefined, deleted; the latest wish for an entry wins. */
   readonly #wishes = new Map<string, StoredSvid | undefined>();
+  /** Entries whose file is being written: two writers on one file could end in the wrong order. */
+  readonly #busy = new Set<string>();
   #writers = 0;
   #idle: Promise<void> = Promise.resolve();
   #finishIdle: () => void = () => undefined;
@@ -106,6 +108,7 @@ export class SvidFiles {
   async #write(): Promise<void> {
     for (let next = this.#nextWish(); next !== undefined; next = this.#nextWish()) {
       const [entryId, stored] = next;
+      this.#busy.add(entryId);
       const path = join(this.#directory, fileName(entryId));
       try {
         if (stored === undefined) await this.#unlink(path);
@@ -116,15 +119,19 @@ export class SvidFiles {
           `cannot keep an SVID on disk, it lives in memory only: ${errorMessage(error)}`,
         );
       }
+      this.#busy.delete(entryId);
     }
     this.#writers -= 1;
     if (this.#writers === 0) this.#finishIdle();
   }
 
   #nextWish(): [string, StoredSvid | undefined] | undefined {
-    const [first] = this.#wishes;
-    if (first !== undefined) this.#wishes.delete(first[0]);
-    return first;
+    for (const wish of this.#wishes) {
+      if (this.#busy.has(wish[0])) continue;
+      this.#wishes.delete(wish[0]);
+      return wish;
+    }
+    return undefined;
   }
 
   async #unlink(path: string): Promise<void> {

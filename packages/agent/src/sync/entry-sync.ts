@@ -12,7 +12,7 @@ import { pollEntries } from './poll-entries.js';
 import { watchEntries } from './watch-entries.js';
 
 interface EntrySyncOptions {
-  readonly connection: ServerConnection;
+  readonly connection: Pick<ServerConnection, 'channel' | 'discard'>;
   readonly cache: SvidCache;
   /** Puts a change into the cache; `cursor` is undefined when the server has no log. */
   readonly apply: (change: AuthorizedChange, cursor: WatchCursor | undefined) => void;

@@ -14,7 +14,7 @@ import type { ServerChannel } from '../agent-identity/server-connection.js';
 import type { AuthorizedSnapshot } from '../svid-cache/authorized-change.js';
 
 interface PollEntriesOptions {
-  readonly channel: ServerChannel;
+  readonly channel: Pick<ServerChannel, 'client'>;
   /** What is held already, by id. */
   readonly known: (entryId: string) => RegistrationEntry | undefined;
   readonly log: Logger;

@@ -6,7 +6,7 @@ import type { ServerChannel, ServerConnection } from '../agent-identity/server-c
 import type { SigningRequest, SigningResult, X509SvidSigner } from '../svid-cache/x509-svid-signer.js';
 
 interface ServerSignerOptions {
-  readonly connection: ServerConnection;
+  readonly connection: Pick<ServerConnection, 'channel' | 'discard'>;
   readonly reportRefusal: (error: unknown, channel: ServerChannel) => void;
 }
 

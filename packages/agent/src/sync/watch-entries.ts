@@ -9,7 +9,7 @@ import type { ServerChannel } from '../agent-identity/server-connection.js';
 import type { AuthorizedChange } from '../svid-cache/authorized-change.js';
 
 interface WatchEntriesOptions {
-  readonly channel: ServerChannel;
+  readonly channel: Pick<ServerChannel, 'client'>;
   readonly cursor: WatchCursor | undefined;
   readonly agentVersion: string;
   /** Called once for each whole snapshot and each delta, in order. */

@@ -1,0 +1,97 @@
+/** A whole agent inside the test's own process, beside a server that is there as well. */
+import { writeFile } from 'node:fs/promises';
+import { runAgent } from '@bonafide/agent/wiring';
+import { agentConfigSchema } from '@bonafide/agent/configuration/agent-config';
+import { fetchX509Svids } from '@bonafide/agent/cli/api/workload-call';
+import { readX509Answer, type AnsweredSvid } from '@bonafide/agent/cli/api/x509-answer';
+import { formatBundlePem } from '@bonafide/shared/bundle/bundle-pem';
+import { parseConfig } from '@bonafide/shared/config/load-config';
+import { callUnary } from '@bonafide/shared/rpc/client-call';
+import { bundleFromProto } from '@bonafide/shared/rpc/codec/bundle';
+import { systemClock, type Clock } from '@bonafide/shared/runtime/clock';
+import { mergeConfig, type ConfigFile } from '@bonafide/testing/merge-config';
+import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
+import { pino } from 'pino';
+import type { InProcessServer } from './server-in-process.js';
+
+interface InProcessAgentOptions {
+  readonly server: InProcessServer;
+  /** Undefined: a new one is made. */
+  readonly joinToken?: string;
+  readonly config?: ConfigFile;
+  readonly clock?: Clock;
+  /** Where an earlier agent left its data. */
+  readonly directory?: TemporaryDirectory;
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly msg: string;
+}
+
+export class InProcessAgent implements AsyncDisposable {
+  readonly directory: TemporaryDirectory;
+  readonly socketPath: string;
+  /** Rejects when the agent gives up by itself. */
+  readonly ended: Promise<void>;
+  readonly logLines: LogLine[] = [];
+  readonly #stopping = new AbortController();
+
+  private constructor(configText: string, directory: TemporaryDirectory, clock: Clock) {
+    this.directory = directory;
+    this.socketPath = directory.join('agent.sock');
+    const log = pino(
+      { level: 'debug', base: null, formatters: { level: (level) => ({ level }) } },
+      { write: (line) => this.logLines.push(JSON.parse(line) as LogLine) },
+    );
+    const config = parseConfig('agent.json', configText, agentConfigSchema);
+    this.ended = runAgent(config, { clock, log, signal: this.#stopping.signal });
+    this.ended.catch(() => undefined); // whoever expects it to fail awaits it
+  }
+
+  static async start(options: InProcessAgentOptions): Promise<InProcessAgent> {
+    const { server, clock = systemClock } = options;
+    const directory = options.directory ?? createTemporaryDirectory({ isPublic: true });
+    const bundlePath = directory.join('bootstrap.pem');
+    if (options.directory === undefined) await writeFile(bundlePath, await bundleOf(server));
+    const own: ConfigFile = {
+      agent: {
+        trust_domain: 'example.org',
+        server_address: '127.0.0.1',
+        server_port: server.port,
+        socket_path: directory.join('agent.sock'),
+        data_dir: directory.join('agent'),
+        trust_bundle_path: bundlePath,
+        join_token: options.joinToken ?? (await server.createToken()),
+      },
+    };
+    const text = JSON.stringify(mergeConfig(own, options.config ?? {}));
+    return new InProcessAgent(text, directory, clock);
+  }
+
+  /** What a workload of this test's own user gets first. @throws BonafideError as the agent answers. */
+  async fetch(deadlineMs = 10_000): Promise<readonly AnsweredSvid[]> {
+    for await (const answer of fetchX509Svids(this.socketPath, { deadlineMs })) {
+      return readX509Answer(answer, systemClock.now());
+    }
+    throw new Error('the agent ended the stream without an answer');
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.ended.catch(() => undefined); // that it failed is for the test to expect
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    this.directory.remove();
+  }
+}
+
+export async function bundleOf(server: InProcessServer): Promise<string> {
+  const bundle = await callUnary(server.local('spire.api.server.bundle.v1.Bundle'), 'GetBundle', {});
+  return formatBundlePem(bundleFromProto(bundle));
+}
+
+/** Of the processes that this test's own user runs. */
+export const OWN_SELECTOR = { type: 'unix', value: `uid:${process.getuid?.() ?? 0}` };
