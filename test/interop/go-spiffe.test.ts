@@ -1,0 +1,142 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { connect } from 'node:tls';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { authorizeId, createTlsServer, parseSpiffeId, tlsClientOptions, X509Source } from '@bonafide/sdk';
+import { launchAgent, type LaunchedAgent } from '@bonafide/testing/launch-agent';
+import { launchServer, type LaunchedServer } from '@bonafide/testing/launch-server';
+import { runProcess } from '@bonafide/testing/run-command';
+import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
+import { waitFor } from '@bonafide/testing/wait-for';
+
+const source = join(import.meta.dirname, 'go-spiffe');
+const hasGo = spawnSync('go', ['version']).status === 0;
+if (!hasGo) console.warn('interop with go-spiffe is skipped: no `go` on the PATH');
+
+const GO = 'spiffe://example.org/go';
+const TYPESCRIPT = 'spiffe://example.org/typescript';
+
+interface Update {
+  readonly spiffeId: string;
+  readonly serialNumber: string;
+  readonly authorities: number;
+  readonly trustDomains: readonly string[];
+}
+
+describe.runIf(hasGo)('go-spiffe (needs Go)', () => {
+  let directory: TemporaryDirectory;
+  let server: LaunchedServer;
+  let agent: LaunchedAgent;
+  let program: string;
+  let environment: Record<string, string>;
+
+  beforeAll(async () => {
+    directory = createTemporaryDirectory();
+    program = directory.join('workload');
+    execFileSync('go', ['build', '-o', program, '.'], { cwd: source, stdio: 'inherit' });
+    server = await launchServer({ directory: directory.path });
+    agent = await launchAgent({ server, directory: directory.path });
+    environment = { SPIFFE_ENDPOINT_SOCKET: agent.address };
+    await register(GO, program);
+    await register(TYPESCRIPT, process.execPath);
+  }, 300_000);
+
+  afterAll(async () => {
+    await agent.stop();
+    await server.stop();
+    directory.remove();
+  });
+
+  async function register(spiffeId: string, path: string): Promise<void> {
+    await server.commandOutput(
+      ...['entry', 'create', '--parent-id', agent.spiffeId, '--spiffe-id', spiffeId],
+      ...['--selector', `unix:uid:${process.getuid?.() ?? 0}`, '--selector', `unix:path:${path}`],
+      ...['--x509-svid-ttl', '8'],
+    );
+  }
+
+  function goWorkload(...args: readonly string[]): Promise<string[]> {
+    return runProcess(program, args, { env: environment, limitMs: 60_000 }).then(
+      ({ code, stdout, stderr }) => {
+        expect(stderr).toBe('');
+        expect(code).toBe(0);
+        return stdout.trimEnd().split('\n');
+      },
+    );
+  }
+
+  it('fetches its SVID and bundle', async () => {
+    const [line = ''] = await goWorkload('fetch');
+    expect(JSON.parse(line)).toMatchObject({ spiffeId: GO, authorities: 1, trustDomains: ['example.org'] });
+  });
+
+  it('watches its SVID rotate', async () => {
+    const lines = await goWorkload('watch', '3');
+    const updates = lines.map((line) => JSON.parse(line) as Update);
+    expect(updates.map(({ spiffeId }) => spiffeId)).toEqual([GO, GO, GO]);
+    expect(new Set(updates.map(({ serialNumber }) => serialNumber)).size).toBe(3);
+  }, 60_000);
+
+  it('is called by the SDK over mutual TLS, and refuses whom it does not expect', async () => {
+    await using mine = await X509Source.create({ address: agent.address, timeoutMs: 10_000 });
+    for (const [expected, answer] of [
+      [TYPESCRIPT, 'echo hello'],
+      ['spiffe://example.org/somebody-else', undefined],
+    ] as const) {
+      const child = spawn(program, ['serve', expected], { env: { ...process.env, ...environment } });
+      try {
+        const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+        const { port } = JSON.parse(line) as { port: number };
+        expect(await ask(port, mine)).toBe(answer);
+      } finally {
+        child.kill();
+        await once(child, 'exit');
+      }
+    }
+  }, 60_000);
+
+  it('calls the SDK over mutual TLS, a hundred times while both rotate', async () => {
+    await using mine = await X509Source.create({ address: agent.address, timeoutMs: 10_000 });
+    const echo = createTlsServer(mine, authorizeId(GO), (socket) => {
+      socket.once('data', (data) => socket.end(`echo ${data.toString()}`));
+      socket.on('error', () => undefined); // the caller hangs up when it has its answer
+    });
+    echo.listen(0, '127.0.0.1');
+    await once(echo, 'listening');
+    const address = echo.address();
+    if (address === null || typeof address === 'string') throw new Error('not listening on a port');
+    try {
+      const lines = await goWorkload('call', `127.0.0.1:${address.port}`, TYPESCRIPT, '100');
+      expect(lines).toHaveLength(100);
+      expect(JSON.parse(lines[99] ?? '')).toEqual({ answer: 'echo hello 99' });
+      const refused = await runProcess(
+        program,
+        ['call', `127.0.0.1:${address.port}`, 'spiffe://example.org/somebody-else', '1'],
+        { env: environment },
+      );
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toContain('unexpected ID');
+    } finally {
+      echo.close();
+    }
+  }, 60_000);
+});
+
+/** One line to the Go program; undefined when it hangs up without an answer. */
+async function ask(port: number, mine: X509Source): Promise<string | undefined> {
+  const socket = connect({
+    host: '127.0.0.1',
+    port,
+    ...tlsClientOptions(mine, authorizeId(parseSpiffeId(GO))),
+  });
+  let text = '';
+  let isClosed = false;
+  socket.on('data', (data) => (text += data.toString()));
+  socket.on('error', () => undefined); // how a refused client learns of it; the empty answer is what is asserted
+  socket.once('close', () => (isClosed = true));
+  socket.write('hello\n');
+  await waitFor('the Go program to hang up', () => isClosed);
+  return text === '' ? undefined : text.trimEnd();
+}
