@@ -23,12 +23,10 @@ export interface WatchStreamParts {
   readonly graph: EntryGraph;
   readonly turns: Turns;
   readonly transport: WatchTransport;
+  readonly maxWaitingEntries: number;
   /** Called once, whoever ended the stream. */
   readonly onEnd: (cause: unknown) => void;
 }
-
-/** With more than this to tell, a snapshot is told instead: what is held for a reader that does not read stays bounded. */
-const MAX_DIRTY_ENTRIES = 10_000;
 
 export class WatchStream {
   readonly #parts: WatchStreamParts;
@@ -68,7 +66,7 @@ export class WatchStream {
     if (!this.#needsSnapshot) {
       for (const id of entryIds) this.#dirtyEntries.add(id);
       for (const trustDomain of trustDomains) this.#dirtyTrustDomains.add(trustDomain);
-      if (this.#dirtyEntries.size > MAX_DIRTY_ENTRIES) {
+      if (this.#dirtyEntries.size > this.#parts.maxWaitingEntries) {
         this.tellAll();
         return;
       }

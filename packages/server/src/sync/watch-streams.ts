@@ -19,6 +19,8 @@ export interface WatchStreamsOptions {
   readonly trustDomain: TrustDomain;
   readonly clock: Clock;
   readonly log: Logger;
+  /** With more than this to tell to a slow reader, it is told all there is instead: what is held for it stays bounded. */
+  readonly maxWaitingEntries?: number;
 }
 
 export interface WatchOpening {
@@ -45,7 +47,8 @@ interface OpenStream {
 }
 
 /** So far a quiet agent's revision may fall behind before it is told a newer one, lest it needs a snapshot when it comes back. */
-const REVISIONS_BEHIND = 1000;
+const REVISIONS_BEHIND = 500;
+const MAX_WAITING_ENTRIES = 10_000;
 
 export class WatchStreams {
   readonly #options: WatchStreamsOptions;
@@ -134,6 +137,7 @@ export class WatchStreams {
         graph,
         turns: this.#turns,
         transport,
+        maxWaitingEntries: this.#options.maxWaitingEntries ?? MAX_WAITING_ENTRIES,
         onEnd: (cause) => {
           if (this.#streams.get(agentId)?.stream !== stream) return;
           this.#streams.get(agentId)?.expiryTimer?.cancel();
