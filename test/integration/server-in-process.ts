@@ -5,10 +5,14 @@ import { parseConfig } from '@bonafide/shared/config/load-config';
 import { parseX509SvidLeaf } from '@bonafide/shared/crypto/verify-x509-svid';
 import { callUnary, openBidiStream } from '@bonafide/shared/rpc/client-call';
 import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
-import { createMutualTlsCredentials, type ClientIdentity } from '@bonafide/shared/rpc/mutual-tls-channel';
+import {
+  createMutualTlsCredentials,
+  mutualTlsChannelOptions,
+  type ClientIdentity,
+} from '@bonafide/shared/rpc/mutual-tls-channel';
 import type { ServiceName } from '@bonafide/shared/rpc/services';
 import { systemClock, type Clock } from '@bonafide/shared/runtime/clock';
-import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { createLogger } from '@bonafide/shared/runtime/logger';
 import { parseSpiffeId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { serverConfigSchema } from '@bonafide/server/configuration/server-config';
 import { createServer, type RunningServer } from '@bonafide/server/wiring';
@@ -22,6 +26,8 @@ interface InProcessOptions {
   /** Where an earlier server left its data. */
   readonly directory?: TemporaryDirectory;
 }
+
+const SERVER_ID = parseSpiffeId('spiffe://example.org/spire/server');
 
 /** Rate limits are off unless a test turns them on: all of its callers have one address. */
 const DEFAULTS: ConfigFile = { server: { ratelimit: { attestation: false, signing: false } } };
@@ -40,6 +46,7 @@ export class InProcessServer implements AsyncDisposable {
     this.#ownsDirectory = ownsDirectory;
   }
 
+  /** What it logs is in `server.log` of its directory. */
   static async start(options: InProcessOptions = {}): Promise<InProcessServer> {
     const directory = options.directory ?? createTemporaryDirectory();
     const own: ConfigFile = {
@@ -53,7 +60,8 @@ export class InProcessServer implements AsyncDisposable {
     };
     const merged = mergeConfig(mergeConfig(DEFAULTS, own), options.config ?? {});
     const config = parseConfig('server.json', JSON.stringify(merged), serverConfigSchema);
-    const server = await createServer(config, { clock: options.clock ?? systemClock, log: silentLogger });
+    const log = createLogger({ level: 'debug', format: 'json', file: directory.join('server.log') });
+    const server = await createServer(config, { clock: options.clock ?? systemClock, log });
     return new InProcessServer(server, directory, options.directory === undefined);
   }
 
@@ -80,7 +88,7 @@ export class InProcessServer implements AsyncDisposable {
       service,
       `127.0.0.1:${this.port}`,
       createMutualTlsCredentials({
-        serverId: parseSpiffeId('spiffe://example.org/spire/server'),
+        serverId: SERVER_ID,
         authorities: x509Authorities.map(({ asn1 }) => asn1),
         identity,
       }),
@@ -113,6 +121,15 @@ export class InProcessServer implements AsyncDisposable {
     return this.attest(await this.createToken());
   }
 
+  /** A renewed SVID, which the server has not seen in use yet. */
+  async renew(agent: Attested): Promise<Attested> {
+    const privateKey = await generatePrivateKey('ec-p256');
+    const csr = await createCertificateSigningRequest(privateKey);
+    const client = await this.remote('spire.api.server.agent.v1.Agent', agent);
+    const { svid } = await callUnary(client, 'RenewAgent', { params: { csr } });
+    return attested(svid?.certChain ?? [], privateKey);
+  }
+
   /** A workload's SVID from MintX509SVID. */
   async mint(spiffeId: string): Promise<Attested> {
     const privateKey = await generatePrivateKey('ec-p256');
@@ -138,6 +155,11 @@ export class InProcessServer implements AsyncDisposable {
     return result.entry.id;
   }
 
+  /** As when the machine goes down: its clients are still there. */
+  async stopServerOnly(): Promise<void> {
+    await this.#server.stop();
+  }
+
   async stop(): Promise<void> {
     for (const client of this.#clients.splice(0)) client.close();
     await this.#server.stop();
@@ -155,7 +177,7 @@ export class InProcessServer implements AsyncDisposable {
   ): ServiceClient<Name> {
     const { Client } = loadService(service);
     const client = new Client(address, channelCredentials, {
-      'grpc.use_local_subchannel_pool': 1,
+      ...mutualTlsChannelOptions(SERVER_ID),
       'grpc.max_receive_message_length': -1,
     });
     this.#clients.push(client);

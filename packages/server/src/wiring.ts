@@ -116,6 +116,7 @@ async function startServer(
   });
   await serverSvid.start(background.signal);
 
+  warnOfCutSvids(server, log);
   const agentTtlSeconds = server.agent_ttl ?? server.default_x509_svid_ttl;
   const agents = new AttestedAgents({ store, issuer: agentIssuer, agentTtlSeconds });
   const registration = new Registration({ store, trustDomain, clock });
@@ -262,7 +263,7 @@ async function openKeyManager({ server, plugins }: ServerConfig): Promise<KeyMan
 function authoritySubject(subject: ServerConfig['server']['ca_subject']): DistinguishedName | undefined {
   if (subject === undefined) return undefined;
   const { country, organization, common_name: commonName } = subject;
-  return { country, organization, commonName };
+  return { country, organization, commonName: commonName || undefined };
 }
 
 function createRateLimits(
@@ -278,4 +279,15 @@ function createRateLimits(
     },
     trustedProxies,
   });
+}
+
+/** An authority signs until a sixth of its life is left, and nothing that it signs outlives it. */
+function warnOfCutSvids(server: ServerConfig['server'], log: Logger): void {
+  const longestSeconds = server.ca_ttl / 6;
+  for (const name of ['default_x509_svid_ttl', 'agent_ttl'] as const) {
+    if ((server[name] ?? 0) <= longestSeconds) continue;
+    log.warn(
+      `${name} is more than a sixth of ca_ttl: SVIDs signed late in an authority's life are cut short`,
+    );
+  }
 }

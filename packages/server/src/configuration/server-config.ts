@@ -16,6 +16,10 @@ const HOUR_SECONDS = 3600;
 const MOST_PER_SECOND = 1_000_000;
 
 const perSecond = z.number().positive().max(MOST_PER_SECOND);
+/** Certificates count in whole seconds. */
+const timeToLive = durationSchema.refine((seconds) => seconds >= 1, {
+  message: 'is shorter than a second; expected for example 1h',
+});
 const names = z.array(z.string().min(1)).max(16);
 
 const rateLimitSchema = z.strictObject({
@@ -38,19 +42,20 @@ const serverSchema = z.strictObject({
   log_level: parsedString(parseLogLevel).prefault('INFO'),
   log_format: z.enum(['text', 'json']).default('text'),
   log_file: z.string().min(1).optional(),
-  ca_ttl: durationSchema.prefault('24h'),
+  ca_ttl: timeToLive.prefault('24h'),
   ca_key_type: z.enum(KEY_TYPES).default('ec-p256'),
   ca_subject: z
     .strictObject({
       country: names.optional(),
       organization: names.optional(),
-      common_name: z.string().min(1).optional(),
+      /** Empty: none, as SPIRE's sample has it. */
+      common_name: z.string().optional(),
     })
     .optional(),
-  default_x509_svid_ttl: durationSchema.default(HOUR_SECONDS),
-  default_jwt_svid_ttl: durationSchema.prefault('5m'),
+  default_x509_svid_ttl: timeToLive.default(HOUR_SECONDS),
+  default_jwt_svid_ttl: timeToLive.prefault('5m'),
   /** The value of `default_x509_svid_ttl` when absent. */
-  agent_ttl: durationSchema.optional(),
+  agent_ttl: timeToLive.optional(),
   /** Of this trust domain, or of one whose bundle is held. */
   admin_ids: z.array(parsedString(parseSpiffeId)).max(1000).default([]),
   ratelimit: rateLimitSchema.prefault({}),

@@ -5,7 +5,7 @@ import { loadService, type Handlers } from '@bonafide/shared/rpc/load-service';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Peer } from '../access/peer.js';
 import { allowedCallers, SERVED_SERVICES, type ServedService } from '../access/rpc-callers.js';
-import { ConnectedPeers } from './connected-peers.js';
+import type { ConnectedPeers } from './connected-peers.js';
 
 /** A handler for every method of every service. */
 export type ApiHandlers = { readonly [Service in ServedService]: Handlers<Service> };

@@ -1,12 +1,12 @@
 /** The client's side of TLS by SPIFFE ID (X509-SVID section 5): the server must be one SPIFFE ID, under the authorities we hold. */
 import type { KeyObject } from 'node:crypto';
 import { createSecureContext, type PeerCertificate, type SecureContextOptions } from 'node:tls';
-import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
+import { credentials, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
 import { encodePem } from '../crypto/pem.js';
 import { exportPkcs8 } from '../crypto/private-key-encoding.js';
 import { parseX509SvidLeaf } from '../crypto/verify-x509-svid.js';
 import { BonafideError } from '../errors/bonafide-error.js';
-import type { SpiffeId } from '../spiffe-id/spiffe-id.js';
+import { trustDomainOf, type SpiffeId } from '../spiffe-id/spiffe-id.js';
 
 export interface MutualTlsOptions {
   /** The SPIFFE ID that the server must have. */
@@ -26,8 +26,15 @@ export interface ClientIdentity {
   readonly privateKey: KeyObject;
 }
 
+/** Options for every channel with such credentials. */
+export function mutualTlsChannelOptions(serverId: SpiffeId): ChannelOptions {
+  return {
+    'grpc.use_local_subchannel_pool': 1, // or gRPC may share a connection that was made under another identity
+    'grpc.ssl_target_name_override': trustDomainOf(serverId), // an address may be an IP, which TLS does not take for a server name
+  };
+}
+
 /**
- * Give the channel the option `grpc.use_local_subchannel_pool: 1`, or gRPC may share a connection made under another identity.
  * @throws Error from OpenSSL when key and certificate do not go together.
  */
 export function createMutualTlsCredentials(options: MutualTlsOptions): ChannelCredentials {
