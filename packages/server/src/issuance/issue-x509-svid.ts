@@ -70,8 +70,9 @@ export class X509SvidIssuance implements X509SvidIssuer {
       algorithm: template.algorithm,
       issuer: template.issuer,
       authorityKeyId: template.authorityKeyId,
-      earliestNotBefore: notBefore,
-      latestNotAfter: notAfter,
+      notBefore,
+      notAfter,
+      authorityNotAfter: template.notAfter,
     });
     const signature = await authority.signer.sign(tbs, template.algorithm.hash);
     const certificate = encodeCertificate(tbs, template.algorithm, signature);

@@ -17,10 +17,10 @@ export interface X509SvidExpectation {
   readonly issuer: Buffer;
   /** Lower-case hex. */
   readonly authorityKeyId: string;
-  /** The SVID must begin here or later. */
-  readonly earliestNotBefore: Date;
-  /** The SVID must end here or earlier: the end of the request's time to live and of the authority. */
-  readonly latestNotAfter: Date;
+  /** Exactly what the requester is told. */
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly authorityNotAfter: Date;
 }
 
 const EXTENSIONS: ReadonlyMap<string, { readonly name: string; readonly isCritical: boolean }> = new Map([
@@ -61,8 +61,9 @@ export function lintX509Svid(tbs: Buffer, expected: X509SvidExpectation): TbsCer
     require(extension?.isCritical === isCritical, `the ${name} is ${isCritical ? 'not ' : ''}critical`);
   }
 
-  require(svid.notBefore >= expected.earliestNotBefore, 'it begins too early');
-  require(svid.notAfter <= expected.latestNotAfter, 'it outlives the request or the authority');
+  require(svid.notBefore.getTime() === expected.notBefore.getTime(), 'it does not begin when it should');
+  require(svid.notAfter.getTime() === expected.notAfter.getTime(), 'it does not end when it should');
+  require(svid.notAfter <= expected.authorityNotAfter, 'it outlives its authority');
   require(svid.notBefore < svid.notAfter, 'it ends before it begins');
 
   const { spki, keyBits, kind } = svid.subjectPublicKey;
