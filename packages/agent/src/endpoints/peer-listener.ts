@@ -8,7 +8,7 @@ import { socketDescriptor } from '@bonafide/shared/runtime/peer-credentials';
 import { ProcessExits } from '@bonafide/shared/runtime/process-exits';
 import { CallerQuota } from './caller-quota.js';
 import { Peer } from './peer.js';
-import { RefusalLog } from './refusal-log.js';
+import { RefusalLog } from '@bonafide/shared/runtime/refusal-log';
 import { inodeOf, listenAtPath, removeSocket } from './socket-file.js';
 
 export interface ConnectionLimits {

@@ -14,7 +14,7 @@ import { CallerQuota } from './caller-quota.js';
 import { LatestValue } from './latest-value.js';
 import { peerOf } from './peer-interceptor.js';
 import type { Peer } from './peer.js';
-import { RefusalLog } from './refusal-log.js';
+import { RefusalLog } from '@bonafide/shared/runtime/refusal-log';
 import { X509Responses } from './x509-responses.js';
 
 export interface WorkloadApiOptions {

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { silentLogger } from './logger.js';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { RefusalLog } from './refusal-log.js';
 

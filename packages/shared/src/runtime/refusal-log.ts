@@ -1,6 +1,6 @@
 /** A log of refused callers that no caller can flood: each kind of refusal at most once in a while, with the count of the rest. */
-import type { Clock } from '@bonafide/shared/runtime/clock';
-import type { Logger } from '@bonafide/shared/runtime/logger';
+import type { Clock } from './clock.js';
+import type { Logger } from './logger.js';
 
 const INTERVAL_MS = 10_000;
 
