@@ -30,10 +30,20 @@ try {
     (file) => file.status === 'failed' && file.assertionResults.length === 0,
   ).length;
   const failed = counts.numFailedTests + unloadable;
+  sayWhatWasSkipped(counts);
   console.log(
     `${counts.numPassedTests} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`,
   );
   process.exitCode = status === 0 && failed === 0 && counts.numPassedTests > 0 ? 0 : 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** The names say what a test needs, for example root or Go. */
+function sayWhatWasSkipped({ testResults }) {
+  for (const { assertionResults } of testResults) {
+    for (const { status, fullName } of assertionResults) {
+      if (status === 'pending' || status === 'skipped') console.log(`skipped: ${fullName}`);
+    }
+  }
 }

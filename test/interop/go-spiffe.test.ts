@@ -13,7 +13,6 @@ import { waitFor } from '@bonafide/testing/wait-for';
 
 const source = join(import.meta.dirname, 'go-spiffe');
 const hasGo = spawnSync('go', ['version']).status === 0;
-if (!hasGo) console.warn('interop with go-spiffe is skipped: no `go` on the PATH');
 
 const GO = 'spiffe://example.org/go';
 const TYPESCRIPT = 'spiffe://example.org/typescript';
@@ -25,7 +24,7 @@ interface Update {
   readonly trustDomains: readonly string[];
 }
 
-describe.runIf(hasGo)('go-spiffe (needs Go)', () => {
+describe.runIf(hasGo)('go-spiffe (needs go on the PATH)', () => {
   let directory: TemporaryDirectory;
   let server: LaunchedServer;
   let agent: LaunchedAgent;
@@ -100,7 +99,7 @@ describe.runIf(hasGo)('go-spiffe (needs Go)', () => {
   it('calls the SDK over mutual TLS, a hundred times while both rotate', async () => {
     await using mine = await X509Source.create({ address: agent.address, timeoutMs: 10_000 });
     const echo = createTlsServer(mine, authorizeId(GO), (socket) => {
-      socket.once('data', (data) => socket.end(`echo ${data.toString()}`));
+      socket.once('data', (data: Buffer) => socket.end(`echo ${data.toString()}`));
       socket.on('error', () => undefined); // the caller hangs up when it has its answer
     });
     echo.listen(0, '127.0.0.1');
@@ -133,7 +132,7 @@ async function ask(port: number, mine: X509Source): Promise<string | undefined> 
   });
   let text = '';
   let isClosed = false;
-  socket.on('data', (data) => (text += data.toString()));
+  socket.on('data', (data: Buffer) => (text += data.toString()));
   socket.on('error', () => undefined); // how a refused client learns of it; the empty answer is what is asserted
   socket.once('close', () => (isClosed = true));
   socket.write('hello\n');
