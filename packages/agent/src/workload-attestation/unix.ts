@@ -20,7 +20,7 @@ const configSchema = z.strictObject({
 
 export const unix = {
   configSchema,
-  create: (config, host) => new UnixAttestor(config, host),
+  create: (config, host): WorkloadAttestor => new UnixAttestor(config, host),
 } satisfies WorkloadAttestorPlugin<typeof configSchema>;
 
 class UnixAttestor implements WorkloadAttestor {
