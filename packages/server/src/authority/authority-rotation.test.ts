@@ -1,0 +1,326 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
+import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
+import type { KeyType } from '@bonafide/shared/crypto/key-type';
+import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import { FakeClock } from '@bonafide/testing/fake-clock';
+import { openStore } from '../store/open-store.js';
+import type { AuthoritySlot, X509AuthorityRecord } from '../store/authority-record.js';
+import type { Store } from '../store/store.js';
+import { AuthorityRotation } from './authority-rotation.js';
+import type { KeyManager, Signer } from './key-manager.js';
+import { MemoryKeyManager } from './memory-key-manager.js';
+
+const trustDomain = parseTrustDomain('example.org');
+const HOUR_MS = 3600 * 1000;
+const STEP_MS = HOUR_MS / 4;
+const ttlSeconds = 24 * 3600;
+
+interface World {
+  readonly clock: FakeClock;
+  readonly store: Store;
+  readonly keyManager: KeyManager;
+  /** Another run of the server on the same store, after the last one was stopped. */
+  readonly restart: (keyManager?: KeyManager) => Promise<AuthorityRotation>;
+  readonly slots: () => Promise<Readonly<Record<AuthoritySlot, readonly X509AuthorityRecord[]>>>;
+  readonly bundle: () => Promise<TrustBundle>;
+}
+
+const open: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of open.splice(0)) await close();
+});
+
+async function createWorld(keyManager: KeyManager = new MemoryKeyManager()): Promise<World> {
+  const clock = new FakeClock();
+  const store = await openStore({ path: ':memory:', log: silentLogger });
+  let running = new AbortController();
+  open.push(async () => {
+    running.abort();
+    await store.close();
+  });
+  return {
+    clock,
+    store,
+    keyManager,
+    restart: async (keys = keyManager) => {
+      running.abort();
+      running = new AbortController();
+      const options = {
+        trustDomain,
+        store,
+        keyManager: keys,
+        clock,
+        log: silentLogger,
+        keyType: 'ec-p256',
+        ttlSeconds,
+      } as const;
+      const rotation = new AuthorityRotation(options);
+      await rotation.start(running.signal);
+      return rotation;
+    },
+    slots: async () => {
+      const records = await store.authorities.list();
+      const of = (slot: AuthoritySlot): readonly X509AuthorityRecord[] =>
+        records.filter((record) => record.slot === slot);
+      return { prepared: of('prepared'), active: of('active'), old: of('old') };
+    },
+    bundle: async () => {
+      const bundle = await store.bundles.get(trustDomain);
+      if (bundle === undefined) throw new Error('there is no bundle');
+      return bundle;
+    },
+  };
+}
+
+/** In steps; after each, whatever the rotation began is finished: it has set its timer again. */
+async function pass(clock: FakeClock, ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= STEP_MS) {
+    await clock.advance(Math.min(left, STEP_MS));
+    for (let turns = 0; clock.pendingTimers === 0; turns += 1) {
+      if (turns > 100_000) throw new Error('the rotation has stopped');
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+describe('AuthorityRotation', () => {
+  it('has an authority that is active and published when it has started', async () => {
+    const { restart, slots, bundle, clock } = await createWorld();
+    const rotation = await restart();
+    const active = rotation.activeX509();
+    expect(active.notAfter).toEqual(new Date(clock.now().getTime() + ttlSeconds * 1000));
+    expect((await bundle()).x509Authorities).toEqual([{ certificate: active.certificate, isTainted: false }]);
+    expect((await slots()).active[0]).toMatchObject({
+      authorityId: active.authorityId,
+      certificateChain: [active.certificate],
+    });
+    const certificate = parseX509Certificate(active.certificate);
+    expect(certificate).toMatchObject({
+      isCa: true,
+      spiffeId: 'spiffe://example.org',
+      subjectKeyId: active.authorityId,
+    });
+  });
+
+  it('refuses before it has started', async () => {
+    const { store, clock } = await createWorld();
+    const options = {
+      trustDomain,
+      store,
+      keyManager: new MemoryKeyManager(),
+      clock,
+      log: silentLogger,
+    } as const;
+    const rotation = new AuthorityRotation({ ...options, keyType: 'ec-p256', ttlSeconds });
+    expect(() => rotation.activeX509()).toThrow('no signing authority is active yet');
+  });
+
+  it('publishes the next authority long before it signs, and forgets the old one long after it expired', async () => {
+    const { clock, restart, slots, bundle } = await createWorld();
+    const rotation = await restart();
+    const first = rotation.activeX509();
+    const heard: string[] = [];
+    rotation.onRotation(({ authorityId }) => heard.push(authorityId));
+    const published = async (): Promise<readonly Buffer[]> =>
+      (await bundle()).x509Authorities.map(({ certificate }) => certificate);
+
+    await pass(clock, 11 * HOUR_MS);
+    expect(await published()).toHaveLength(1);
+    await pass(clock, 2 * HOUR_MS);
+    const [next] = (await slots()).prepared;
+    if (next === undefined) throw new Error('nothing was prepared');
+    expect(await published()).toEqual([first.certificate, next.certificateChain[0]]);
+    expect(rotation.activeX509()).toBe(first);
+    expect(heard).toEqual([]);
+
+    await pass(clock, 8 * HOUR_MS);
+    expect(rotation.activeX509().authorityId).toBe(next.authorityId);
+    expect(heard).toEqual([next.authorityId]);
+    expect((await slots()).old.map(({ authorityId }) => authorityId)).toEqual([first.authorityId]);
+    expect(await published()).toContainEqual(first.certificate);
+
+    await pass(clock, 28 * HOUR_MS);
+    expect(await published()).not.toContainEqual(first.certificate);
+    expect((await slots()).old.map(({ authorityId }) => authorityId)).not.toContain(first.authorityId);
+  });
+
+  it('always has an authority that can sign, is published, and of which there are few, over a week', async () => {
+    const { clock, restart, bundle, slots, keyManager } = await createWorld();
+    const rotation = await restart();
+    const seen = new Set<string>();
+    let sequenceNumber = 0;
+    for (let hour = 0; hour < 7 * 24; hour += 3) {
+      const active = rotation.activeX509();
+      const now = await bundle();
+      seen.add(active.authorityId);
+      expect(now.x509Authorities.some(({ certificate }) => certificate.equals(active.certificate))).toBe(
+        true,
+      );
+      expect(now.x509Authorities.length).toBeLessThanOrEqual(5);
+      expect(now.sequenceNumber).toBeGreaterThanOrEqual(sequenceNumber);
+      sequenceNumber = now.sequenceNumber;
+      // Whoever signs for a sixth of the authority's life is not cut.
+      expect(active.notAfter.getTime() - clock.now().getTime()).toBeGreaterThanOrEqual(3 * HOUR_MS);
+      await pass(clock, 3 * HOUR_MS);
+    }
+    expect(seen.size).toBeGreaterThan(12);
+    expect((await slots()).old.length).toBeLessThanOrEqual(4);
+    expect((await keyManager.listKeyIds()).length).toBeLessThanOrEqual(2);
+  });
+
+  it('stops when it is told to', async () => {
+    const { clock, store } = await createWorld();
+    const options = {
+      trustDomain,
+      store,
+      keyManager: new MemoryKeyManager(),
+      clock,
+      log: silentLogger,
+    } as const;
+    const abort = new AbortController();
+    await new AuthorityRotation({ ...options, keyType: 'ec-p256', ttlSeconds }).start(abort.signal);
+    abort.abort();
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('a restart', () => {
+  it('finds the same authorities and mints nothing, however often', async () => {
+    const { clock, restart, bundle, keyManager } = await createWorld();
+    const first = (await restart()).activeX509();
+    await pass(clock, 13 * HOUR_MS);
+    const before = await bundle();
+    const keys = await keyManager.listKeyIds();
+    for (let crash = 0; crash < 10; crash += 1) {
+      expect((await restart()).activeX509()).toEqual(first);
+    }
+    expect(await bundle()).toEqual(before);
+    expect(await keyManager.listKeyIds()).toEqual(keys);
+  });
+
+  it('catches up on what fell due in the meantime', async () => {
+    const { clock, restart, bundle } = await createWorld();
+    const first = (await restart()).activeX509();
+    clock.jumpWallClock(21 * HOUR_MS);
+    const rotation = await restart();
+    expect(rotation.activeX509().authorityId).not.toBe(first.authorityId);
+    expect((await bundle()).x509Authorities).toHaveLength(2);
+  });
+
+  it('without the keys makes a new authority, and keeps publishing what had signed', async () => {
+    const { clock, restart, bundle, slots } = await createWorld();
+    const first = (await restart()).activeX509();
+    await pass(clock, 13 * HOUR_MS);
+    const [prepared] = (await slots()).prepared;
+    const second = (await restart(new MemoryKeyManager())).activeX509();
+    expect(second.authorityId).not.toBe(first.authorityId);
+    const { x509Authorities } = await bundle();
+    const published = x509Authorities.map(({ certificate }) => certificate);
+    expect(published).toEqual([first.certificate, second.certificate]);
+    // What was prepared had signed nothing, and its key is lost.
+    expect(published).not.toContainEqual(prepared?.certificateChain[0]);
+    expect((await slots()).old.map(({ authorityId }) => authorityId)).toEqual([first.authorityId]);
+  });
+
+  it('removes keys that nobody knows, and no others', async () => {
+    const { restart, keyManager } = await createWorld();
+    await keyManager.generateKey('x509-ca-forgotten', 'ec-p256');
+    await keyManager.generateKey('somebody-elses', 'ec-p256');
+    await restart();
+    const keys = await keyManager.listKeyIds();
+    expect(keys).not.toContain('x509-ca-forgotten');
+    expect(keys).toContain('somebody-elses');
+    expect(keys).toHaveLength(2);
+  });
+
+  it('replaces an authority from the future after the clock was set back', async () => {
+    const { clock, restart } = await createWorld();
+    clock.jumpWallClock(1000 * HOUR_MS);
+    const future = (await restart()).activeX509();
+    clock.jumpWallClock(-1000 * HOUR_MS);
+    const rotation = await restart();
+    expect(rotation.activeX509().authorityId).not.toBe(future.authorityId);
+    expect((await restart()).activeX509()).toEqual(rotation.activeX509());
+  });
+});
+
+/** Dies, as a process does, at the n-th operation, and does nothing afterwards. */
+class DyingKeyManager implements KeyManager {
+  readonly #inner: KeyManager;
+  #left: number;
+
+  constructor(inner: KeyManager, operations: number) {
+    this.#inner = inner;
+    this.#left = operations;
+  }
+
+  async generateKey(keyId: string, keyType: KeyType): Promise<Signer> {
+    this.#step();
+    const signer = await this.#inner.generateKey(keyId, keyType);
+    this.#step();
+    return signer;
+  }
+
+  getSigner(keyId: string): Promise<Signer | undefined> {
+    return this.#inner.getSigner(keyId);
+  }
+
+  listKeyIds(): Promise<readonly string[]> {
+    return this.#inner.listKeyIds();
+  }
+
+  async deleteKey(keyId: string): Promise<void> {
+    this.#step();
+    await this.#inner.deleteKey(keyId);
+  }
+
+  #step(): void {
+    this.#left -= 1;
+    if (this.#left < 0) throw new Error('died');
+  }
+}
+
+describe('dying at any moment of a rotation', () => {
+  it.each([0, 1, 2, 3, 4])('after %i operations leaves what the next start can use', async (operations) => {
+    const { clock, restart, bundle, slots, keyManager } = await createWorld();
+    await restart();
+    clock.jumpWallClock(21 * HOUR_MS);
+    await restart(new DyingKeyManager(keyManager, operations)).catch((error: unknown) => {
+      expect(String(error)).toContain('died');
+    });
+    const active = (await restart()).activeX509();
+    expect(active.notAfter.getTime() - clock.now().getTime()).toBe(ttlSeconds * 1000);
+    const { x509Authorities } = await bundle();
+    expect(x509Authorities.some(({ certificate }) => certificate.equals(active.certificate))).toBe(true);
+    expect(x509Authorities).toHaveLength(2);
+    const { active: activeSlots, old, prepared } = await slots();
+    expect([activeSlots.length, old.length, prepared.length]).toEqual([1, 1, 0]);
+    expect(await keyManager.listKeyIds()).toHaveLength(1);
+  });
+
+  it('keeps signing and tries again when the disk is full at the time of rotation', async () => {
+    const inner = new MemoryKeyManager();
+    let isFull = false;
+    const keyManager: KeyManager = {
+      generateKey: (keyId, keyType) =>
+        isFull ? Promise.reject(new Error('disk full')) : inner.generateKey(keyId, keyType),
+      getSigner: (keyId) => inner.getSigner(keyId),
+      listKeyIds: () => inner.listKeyIds(),
+      deleteKey: (keyId) => inner.deleteKey(keyId),
+    };
+    const { clock, restart } = await createWorld(keyManager);
+    const rotation = await restart();
+    const first = rotation.activeX509();
+    isFull = true;
+    await pass(clock, 22 * HOUR_MS);
+    expect(rotation.activeX509()).toBe(first);
+    isFull = false;
+    await pass(clock, HOUR_MS);
+    expect(rotation.activeX509().authorityId).not.toBe(first.authorityId);
+    isFull = true;
+    await pass(clock, 25 * HOUR_MS);
+    expect(() => rotation.activeX509()).toThrow('the signing authority has expired');
+  });
+});
