@@ -165,6 +165,7 @@ describe('X509Source', () => {
     await grant('/web');
     const source = await createSource();
     const closed = once(source, 'close');
+    source.on('denied', () => expect.unreachable());
     await Promise.all([source.close(), source[Symbol.asyncDispose]()]);
     await closed;
     expect(() => source.svid).toThrow('closed');

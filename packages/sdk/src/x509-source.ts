@@ -32,13 +32,17 @@ export interface X509SourceEvents {
   close: [BonafideError | undefined];
 }
 
+/** The events of an X509Identity. */
+export const IDENTITY_EVENTS = ['update', 'denied', 'close'] as const;
+
 /** What TLS needs of a source. `X509Source` is one; another implementation may stand in, for example in a test. */
 export interface X509Identity {
   /** @throws BonafideError when there is none at the moment. */
   readonly svid: X509Svid;
   readonly bundles: X509Bundles;
-  on(event: 'update' | 'denied', listener: () => void): unknown;
-  off(event: 'update' | 'denied', listener: () => void): unknown;
+  /** At each of these, `svid` or `bundles` may have changed. */
+  on(event: 'update' | 'denied' | 'close', listener: () => void): unknown;
+  off(event: 'update' | 'denied' | 'close', listener: () => void): unknown;
 }
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -138,9 +142,6 @@ export class X509Source extends EventEmitter<X509SourceEvents> implements X509Id
     try {
       await this.#client.watchX509Context(watcher, this.#end.signal);
       this.#current = { kind: 'waiting' };
-      this.#announce(() =>
-        this.emit('denied', new BonafideError('failed_precondition', 'the X.509 source is closed')),
-      );
       this.#announce(() => this.emit('close', undefined));
     } catch (error) {
       const reason = error instanceof BonafideError ? error : new BonafideError('internal', String(error));

@@ -1,7 +1,7 @@
 /** An https.Agent that presents the source's newest SVID and talks only to authorized servers. */
 import { Agent, type AgentOptions } from 'node:https';
 import { Duplex } from 'node:stream';
-import type { X509Identity } from '../x509-source.js';
+import { IDENTITY_EVENTS, type X509Identity } from '../x509-source.js';
 import type { Authorizer } from './authorizer.js';
 import { tlsClientOptions } from './tls-client-options.js';
 
@@ -44,11 +44,9 @@ class SpiffeAgent extends Agent {
       for (const sockets of Object.values(this.freeSockets))
         for (const socket of sockets ?? []) socket.destroy();
     };
-    source.on('update', retireConnections);
-    source.on('denied', retireConnections);
+    for (const event of IDENTITY_EVENTS) source.on(event, retireConnections);
     this.#stop = () => {
-      source.off('update', retireConnections);
-      source.off('denied', retireConnections);
+      for (const event of IDENTITY_EVENTS) source.off(event, retireConnections);
     };
   }
 

@@ -27,7 +27,7 @@ import { tlsClientOptions } from './tls-client-options.js';
 import { tlsServerOptions } from './tls-server-options.js';
 
 /** A source that a test sets. */
-class Identity extends EventEmitter<{ update: []; denied: [] }> implements X509Identity {
+class Identity extends EventEmitter<{ update: []; denied: []; close: [] }> implements X509Identity {
   #svid: X509Svid | undefined;
   bundles: X509Bundles;
 

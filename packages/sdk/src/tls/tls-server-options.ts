@@ -2,7 +2,7 @@
 import type { Server, TLSSocket } from 'node:tls';
 import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
-import type { X509Identity } from '../x509-source.js';
+import { IDENTITY_EVENTS, type X509Identity } from '../x509-source.js';
 import type { Authorizer } from './authorizer.js';
 import { markClient } from './peer-spiffe-id.js';
 import { serverContextOptions } from './secure-context.js';
@@ -73,15 +73,13 @@ function followSource(server: Server, source: X509Identity): void {
     server.setSecureContext(serverContextOptions(currentSvid(source)));
   };
   update();
-  source.on('update', update);
-  source.on('denied', update);
+  for (const event of IDENTITY_EVENTS) source.on(event, update);
   server.once('close', () => {
-    source.off('update', update);
-    source.off('denied', update);
+    for (const event of IDENTITY_EVENTS) source.off(event, update);
   });
 }
 
-/** Undefined while nothing is granted: then the server keeps its connections and makes no new ones. */
+/** Undefined while nothing is granted, and once the source is closed: then the server keeps its connections and makes no new ones. */
 function currentSvid(source: X509Identity): X509Svid | undefined {
   try {
     return source.svid;
