@@ -49,6 +49,26 @@ describe('the Watch stream', () => {
     expect(value?.delta?.upsertedEntries).toHaveLength(1);
   });
 
+  it('is not the only stream that ends: so does every call that the banned agent has in progress', async () => {
+    await using server = await InProcessServer.start();
+    const agent = await server.attestNew();
+    const { results } = await callUnary(server.local(ENTRY), 'BatchCreateEntry', {
+      entries: Array.from({ length: 501 }, (_, index) => ({
+        spiffeId: { trustDomain: 'example.org', path: `/many/${index}` },
+        parentId: wireId(agent),
+        selectors: [{ type: 'unix', value: `uid:${index}` }],
+      })),
+    });
+    const sync = openBidiStream(await server.remote(ENTRY, agent), 'SyncAuthorizedEntries');
+    await sync.send({});
+    expect((await sync.messages.next()).value?.more).toBe(true);
+    expect((await sync.messages.next()).value?.more).toBe(false);
+    await callUnary(server.local(AGENT), 'BanAgent', { id: wireId(agent) });
+    await sync.send({ ids: [results[0]?.entry?.id ?? ''] }).catch(() => undefined); // it may be over already
+    await expect(sync.messages.next()).rejects.toSatisfy((error) => hasReason(error, 'agent_banned'));
+    expect(await server.createToken()).not.toBe('');
+  });
+
   it('ends when its agent is evicted', async () => {
     await using server = await InProcessServer.start();
     const agent = await server.attestNew();

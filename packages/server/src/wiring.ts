@@ -5,6 +5,7 @@ import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { createPrivateDirectory } from '@bonafide/shared/runtime/private-file';
 import { Shutdown } from '@bonafide/shared/runtime/shutdown';
+import { AgentCalls } from './access/agent-calls.js';
 import { createAuthorization } from './access/authorize.js';
 import { CallerIdentification } from './access/identify-caller.js';
 import { RateLimits } from './access/rate-limits.js';
@@ -130,6 +131,10 @@ async function startServer(
   const adminIds = new Set(server.admin_ids);
   const health = new HealthState();
   const peers = new ConnectedPeers();
+  const agentCalls = new AgentCalls(graph);
+  graph.subscribe(({ resets }) => {
+    agentCalls.check(resets);
+  });
   const admin = new AdminListener({
     socketPath: server.socket_path,
     maximumConnections: ADMIN_CONNECTIONS,
@@ -148,6 +153,7 @@ async function startServer(
     onConnection: (socket, peer) => {
       api.serve(socket, peer);
     },
+    clock,
     log,
   });
   const api = new ApiServer({
@@ -155,6 +161,7 @@ async function startServer(
     clock,
     authorization: createAuthorization({
       findPeer: (key) => peers.find(key),
+      agentCalls,
       identification: new CallerIdentification({
         directory: graph,
         activateRenewedSvid: (agentId, serialNumber) => agents.activateRenewedSvid(agentId, serialNumber),
@@ -162,6 +169,7 @@ async function startServer(
         localAdminUids: await prepareSocketFolder(server.socket_path),
         clock,
       }),
+      clock,
       log,
     }),
     handlers: {

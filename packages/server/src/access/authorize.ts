@@ -5,10 +5,12 @@ import {
   type ServerInterceptor,
   type ServerInterceptingCallInterface,
 } from '@grpc/grpc-js';
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, type Reason } from '@bonafide/shared/errors/bonafide-error';
 import { toServiceError } from '@bonafide/shared/rpc/status';
+import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import type { Caller } from './caller.js';
+import { RefusalLog } from '@bonafide/shared/runtime/refusal-log';
+import type { AgentCalls } from './agent-calls.js';
 import { authContextOf, type AuthContext, type AuthorizedCallContext } from './call-context.js';
 import type { CallerIdentification } from './identify-caller.js';
 import type { Peer } from './peer.js';
@@ -18,35 +20,41 @@ export interface AuthorizationOptions {
   /** The peer of the connection whose `remoteAddress` this is; undefined when that connection has ended. */
   readonly findPeer: (key: string | undefined) => Peer | undefined;
   readonly identification: CallerIdentification;
+  readonly agentCalls: AgentCalls;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
 export function createAuthorization(options: AuthorizationOptions): ServerInterceptor {
-  return (method, call) => authorizedCall(method.path, call, options);
+  const refusals = new RefusalLog<Reason>(options);
+  return (method, call) => authorizedCall(method.path, call, options, refusals);
 }
 
 function authorizedCall(
   method: string,
   call: ServerInterceptingCallInterface,
   options: AuthorizationOptions,
+  refusals: RefusalLog<Reason>,
 ): ServerInterceptingCall {
   const end = new AbortController();
   // Read now: it says nothing once the connection has ended.
   const peer = options.findPeer(call.getConnectionInfo().remoteAddress);
   let authContext: AuthContext = {};
+  const refuse = (error: unknown): void => {
+    call.sendStatus(toServiceError(error));
+  };
   const authorized = new ServerInterceptingCall(call, {
     start: (next) => {
       next({
         onReceiveMetadata: (metadata, proceed) => {
-          void authorize(method, peer, end.signal, options).then(
-            (context) => {
+          authorize(method, peer, end.signal, options, refusals)
+            .then((context) => {
               authContext = authContextOf(context);
+              const { caller } = context;
+              if (caller.kind === 'agent') options.agentCalls.track(caller.agentId, end.signal, refuse);
               proceed(metadata);
-            },
-            (error: unknown) => {
-              call.sendStatus(toServiceError(error));
-            },
-          );
+            })
+            .catch(refuse);
         },
         onCancel: () => {
           end.abort();
@@ -63,15 +71,18 @@ async function authorize(
   peer: Peer | undefined,
   signal: AbortSignal,
   { identification, log }: AuthorizationOptions,
+  refusals: RefusalLog<Reason>,
 ): Promise<AuthorizedCallContext> {
   if (peer === undefined) throw new BonafideError('unavailable', 'the connection has ended');
   const requestId = randomUUID();
-  const callLog = log.child({ method, request_id: requestId, ...peerFields(peer) });
+  const fields = { method, request_id: requestId, ...peerFields(peer) };
   try {
     const caller = await identification.identify(method, allowedCallers(method), peer);
-    return { caller, peer, requestId, log: callLog.child(callerFields(caller)), signal };
+    return { caller, peer, requestId, log: log.child({ ...fields, authorized_as: caller.kind }), signal };
   } catch (error) {
-    callLog.warn({ err: error }, 'refused a call');
+    if (error instanceof BonafideError)
+      refusals.warn(error.reason, { ...fields, reason: error.reason }, 'refused a call');
+    else log.error({ ...fields, err: error }, 'cannot tell who is calling');
     throw error;
   }
 }
@@ -79,8 +90,4 @@ async function authorize(
 function peerFields(peer: Peer): Record<string, string | number> {
   if (peer.kind === 'local') return { caller_uid: peer.uid, caller_pid: peer.pid };
   return { caller_addr: peer.address, ...(peer.svid === undefined ? {} : { caller_id: peer.svid.spiffeId }) };
-}
-
-function callerFields(caller: Caller): Record<string, string> {
-  return { authorized_as: caller.kind };
 }

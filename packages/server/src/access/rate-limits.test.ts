@@ -46,6 +46,20 @@ describe('RateLimits', () => {
     await rateLimits.take('status', from('192.0.2.1'), 1_000_000, never);
   });
 
+  it('takes the addresses of one IPv6 network for one source', () => {
+    const rateLimits = limits(new FakeClock());
+    for (const address of [
+      '2001:db8::1',
+      '2001:db8::ffff:1',
+      '2001:db8:0:0:1:2:3:4',
+      '::1',
+      '2001:db8:1::1',
+    ]) {
+      void rateLimits.take('attestation', from(address), 1, AbortSignal.abort()).catch(() => undefined);
+    }
+    expect(rateLimits.size).toBe(3);
+  });
+
   it('refuses at once what is larger than a burst', async () => {
     await expect(limits(new FakeClock()).take('signing', from('192.0.2.1'), 501, never)).rejects.toThrow(
       'rate (501) exceeds burst size (500)',

@@ -49,7 +49,7 @@ export class RateLimits {
       );
     }
     const { clock } = this.#options;
-    const bucket = this.#bucket(kind, peer.address, { tokensPerSecond: perSecond, burst });
+    const bucket = this.#bucket(kind, sourceOf(peer.address), { tokensPerSecond: perSecond, burst });
     const { isTaken, waitMs } = bucket.take(count, clock.monotonicMs(), MAXIMUM_WAIT_MS);
     if (!isTaken) {
       throw new BonafideError(
@@ -101,6 +101,16 @@ export class RateLimits {
   #isTrustedProxy(address: string): boolean {
     return this.#trustedProxies.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
   }
+}
+
+/** Whoever has one IPv6 address usually has the 2^64 of its network: those are one source. */
+function sourceOf(address: string): string {
+  if (isIPv4(address)) return address;
+  const [head = '', tail = ''] = address.split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === '' ? [] : tail.split(':');
+  const zeros = Array.from({ length: Math.max(0, 8 - before.length - after.length) }, () => '0');
+  return [...before, ...zeros, ...after].slice(0, 4).join(':');
 }
 
 function addressRanges(ranges: readonly string[]): BlockList {

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { encodePem } from '@bonafide/shared/crypto/pem';
 import { exportPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
+import { systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
@@ -46,6 +47,7 @@ async function startTls(bundle?: TrustBundle): Promise<{ listener: TlsListener; 
     onConnection: (socket, peer) => {
       socket.end(describePeer(peer));
     },
+    clock: systemClock,
     log: silentLogger,
   });
   cleanUps.push(() => {
@@ -190,6 +192,7 @@ describe('TlsListener', () => {
         throw new Error('nobody calls');
       },
       onConnection: () => undefined,
+      clock: systemClock,
       log: silentLogger,
     });
     await expect(second.listen()).rejects.toThrow(`cannot listen on 127.0.0.1:${port}`);

@@ -11,7 +11,9 @@ import {
 import { encodePem } from '@bonafide/shared/crypto/pem';
 import { exportPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
+import { RefusalLog } from '@bonafide/shared/runtime/refusal-log';
 import type { Peer, PeerSvid } from '../access/peer.js';
 
 export interface TlsIdentity {
@@ -29,6 +31,7 @@ export interface TlsListenerOptions {
   /** @param chain DER, leaf first, as the client sent it. @throws BonafideError when it does not lead to a bundle we hold. */
   readonly verifyClient: (chain: readonly Buffer[]) => PeerSvid;
   readonly onConnection: (socket: Socket, peer: Peer) => void;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -40,9 +43,11 @@ export class TlsListener {
   readonly #options: TlsListenerOptions;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #refusals: RefusalLog<'certificate'>;
 
   constructor(options: TlsListenerOptions) {
     this.#options = options;
+    this.#refusals = new RefusalLog(options);
     this.#server = createServer({
       ...secureContextOptions(options.identity),
       ALPNProtocols: ['h2'],
@@ -116,7 +121,7 @@ export class TlsListener {
       const svid = leaf === undefined ? undefined : verifyClient(presentedChain(leaf));
       onConnection(socket, { kind: 'remote', address, svid });
     } catch (error) {
-      log.warn({ err: error, address }, `refused a client certificate: ${errorMessage(error)}`);
+      this.#refusals.warn('certificate', { address }, `refused a client certificate: ${errorMessage(error)}`);
       socket.destroy();
     }
   }

@@ -1,0 +1,55 @@
+import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { describe, expect, it } from 'vitest';
+import type { AttestedNode } from '../store/node-record.js';
+import { AgentCalls } from './agent-calls.js';
+
+const agentId = parseSpiffeId('spiffe://example.org/spire/agent/join_token/x');
+const attested: AttestedNode = {
+  agentId,
+  attestationType: 'join_token',
+  serialNumber: 'aa',
+  expiresAt: new Date('2030-01-01T00:00:00Z'),
+  nextSerialNumber: undefined,
+  nextExpiresAt: undefined,
+  selectors: [],
+  isBanned: false,
+  canReattest: false,
+  agentVersion: undefined,
+};
+
+describe('AgentCalls', () => {
+  it('ends every call of an agent that is banned, and no call of one that is not', () => {
+    let node: AttestedNode | undefined = attested;
+    const calls = new AgentCalls({ node: () => node });
+    const ended: string[] = [];
+    for (const name of ['one', 'two']) {
+      calls.track(agentId, new AbortController().signal, ({ reason }) => ended.push(`${name} ${reason}`));
+    }
+    calls.check([agentId]);
+    expect(ended).toEqual([]);
+    node = { ...attested, isBanned: true };
+    calls.check([agentId]);
+    calls.check([agentId]);
+    expect(ended).toEqual(['one agent_banned', 'two agent_banned']);
+    expect(calls.size).toBe(0);
+  });
+
+  it('does not let a call in whose agent has lost its right meanwhile', () => {
+    const calls = new AgentCalls({ node: () => undefined });
+    expect(() => {
+      calls.track(agentId, new AbortController().signal, () => undefined);
+    }).toThrow('is not attested');
+  });
+
+  it('forgets calls that are over', () => {
+    const calls = new AgentCalls({ node: () => attested });
+    const [first, second] = [new AbortController(), new AbortController()];
+    calls.track(agentId, first.signal, () => undefined);
+    calls.track(agentId, second.signal, () => undefined);
+    calls.track(agentId, AbortSignal.abort(), () => undefined);
+    first.abort();
+    expect(calls.size).toBe(1);
+    second.abort();
+    expect(calls.size).toBe(0);
+  });
+});
