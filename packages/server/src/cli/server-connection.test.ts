@@ -1,4 +1,4 @@
-import { chmod, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { status } from '@grpc/grpc-js';
 import { createRecordedHost } from '@bonafide/testing/recorded-host';
@@ -64,32 +64,34 @@ describe('a command that cannot reach the server', () => {
 
   it('passes on that the server itself is unavailable', async () => {
     const path = directory.join('api.sock');
-    await using _server = await startStubServices(path, {
+    await using server = await startStubServices(path, {
       'spire.api.server.entry.v1.Entry': {
         CountEntries: () => {
           throw new StubStatus(status.UNAVAILABLE, 'starting up');
         },
       },
     });
-    await chmod(path, 0o600);
     expect(await countEntries(path)).toEqual({ code: 1, stderr: 'Error: starting up\n' });
+    expect(server.calls).toHaveLength(1);
   });
 
   it('says when the server is older than the command', async () => {
     const path = directory.join('api.sock');
-    await using _server = await startStubServices(path, { 'grpc.health.v1.Health': {} });
+    await using server = await startStubServices(path, { 'grpc.health.v1.Health': {} });
     const { code, stderr } = await countEntries(path);
     expect(code).toBe(1);
     expect(stderr).toContain('does not implement');
+    expect(server.calls).toEqual([]);
   });
 });
 
 describe('healthcheck', () => {
   async function check(answer: () => object, ...flags: readonly string[]) {
     const path = directory.join('api.sock');
-    await using _server = await startStubServices(path, { 'grpc.health.v1.Health': { Check: answer } });
+    await using server = await startStubServices(path, { 'grpc.health.v1.Health': { Check: answer } });
     const host = createRecordedHost();
     const code = await runServerProgram(['healthcheck', '-socketPath', path, ...flags], host);
+    expect(server.calls).toHaveLength(1);
     return { code, ...host.printed };
   }
 
