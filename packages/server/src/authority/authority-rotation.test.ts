@@ -168,7 +168,7 @@ describe('AuthorityRotation', () => {
     expect(seen.size).toBeGreaterThan(12);
     expect((await slots()).old.length).toBeLessThanOrEqual(4);
     expect((await keyManager.listKeyIds()).length).toBeLessThanOrEqual(2);
-  });
+  }, 60_000);
 
   it('stops when it is told to', async () => {
     const { clock, store } = await createWorld();

@@ -15,8 +15,8 @@ import type { IssuedX509Svid, X509SvidIssuer, X509SvidRequest } from './x509-svi
 import { X509SvidTemplate } from './x509-svid-template.js';
 
 /** SVIDs begin a little in the past, for machines whose clock is behind ours; SPIRE's value. */
-export const NOT_BEFORE_CUSHION_SECONDS = 10;
-export const MAX_DNS_NAMES = 1000;
+const NOT_BEFORE_CUSHION_SECONDS = 10;
+const MAX_DNS_NAMES = 1000;
 
 export interface X509SvidIssuanceOptions {
   readonly trustDomain: TrustDomain;

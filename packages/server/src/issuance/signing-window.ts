@@ -4,7 +4,7 @@ import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 /** Measured: 16 fills the pool on a small machine and keeps a batch of 500 from stalling the loop for more than some 10 ms. */
 export const SIGNING_WINDOW = 16;
 /** About a second of work; whoever comes later is better served by being told to come back. */
-export const MAX_WAITING = 10_000;
+const MAX_WAITING = 10_000;
 
 export class SigningWindow {
   readonly #size: number;

@@ -1,5 +1,5 @@
 /** The DER of an X.509-SVID (X509-SVID sections 2 to 4) with everything that one authority's SVIDs share written once. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { derElement, derSequence, derTime, derUnsignedInteger } from '@bonafide/shared/crypto/der-writer';
 import { contextTag } from '@bonafide/shared/crypto/der-tag';
 import { encodeNameAttribute } from '@bonafide/shared/crypto/distinguished-name';
@@ -50,6 +50,8 @@ export class X509SvidTemplate {
   readonly authorityKeyId: string;
   readonly notAfter: Date;
   readonly #fixedExtensions: readonly Buffer[];
+  /** SVIDs of one time to live that are made within one second share their validity. */
+  #validity: { readonly notBefore: number; readonly notAfter: number; readonly der: Buffer } | undefined;
 
   /** @throws BonafideError `internal` when the authority's certificate and key do not belong together. */
   constructor(authority: X509SigningAuthority) {
@@ -85,7 +87,7 @@ export class X509SvidTemplate {
       derUnsignedInteger(content.serialNumber),
       this.algorithm.identifier,
       this.issuer,
-      derSequence(derTime(content.notBefore), derTime(content.notAfter)),
+      this.#encodeValidity(content),
       encodeSubject(content),
       content.spki,
       derElement(
@@ -97,6 +99,18 @@ export class X509SvidTemplate {
         ),
       ),
     );
+  }
+
+  #encodeValidity({ notBefore, notAfter }: X509SvidContent): Buffer {
+    const [begin, end] = [notBefore.getTime(), notAfter.getTime()];
+    if (this.#validity?.notBefore !== begin || this.#validity.notAfter !== end) {
+      this.#validity = {
+        notBefore: begin,
+        notAfter: end,
+        der: derSequence(derTime(notBefore), derTime(notAfter)),
+      };
+    }
+    return this.#validity.der;
   }
 }
 
@@ -110,5 +124,5 @@ function encodeSubject({ spiffeId, dnsNames }: X509SvidContent): Buffer {
 }
 
 function uniqueIdentifierOf(spiffeId: SpiffeId): string {
-  return createHash('sha256').update(spiffeId).digest('hex').slice(0, 32);
+  return hash('sha256', spiffeId, 'hex').slice(0, 32);
 }

@@ -1,7 +1,7 @@
 /** PEM (RFC 7468): labelled base64 blocks, written with a trailing newline and read strictly. */
 import { invalidArgument } from '../errors/bonafide-error.js';
 
-export const MAX_PEM_CHARACTERS = 4 * 1024 * 1024;
+const MAX_PEM_CHARACTERS = 4 * 1024 * 1024;
 
 export function encodePem(label: string, der: Buffer): string {
   const lines = der.toString('base64').match(/.{1,64}/g) ?? [];

@@ -23,7 +23,7 @@ export interface SelfSignedAuthorityContent {
   readonly subject?: DistinguishedName | undefined;
 }
 
-export const DEFAULT_AUTHORITY_SUBJECT: DistinguishedName = { country: ['US'], organization: ['SPIFFE'] };
+const DEFAULT_AUTHORITY_SUBJECT: DistinguishedName = { country: ['US'], organization: ['SPIFFE'] };
 
 /** DER. */
 export function createSelfSignedAuthority(content: SelfSignedAuthorityContent): Promise<Buffer> {

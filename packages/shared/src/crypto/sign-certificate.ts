@@ -49,9 +49,16 @@ export function encodeCertificate(tbs: Buffer, algorithm: SignatureAlgorithm, si
   return derSequence(tbs, algorithm.identifier, derBitString(signature));
 }
 
+/** Random bytes are cheaper by the page. Serial numbers are unpredictable until they are published, and no secret after. */
+const PAGE_BYTES = 4096;
+const SERIAL_NUMBER_BYTES = 16;
+let page = Buffer.alloc(0);
+
 /** 16 bytes, of which 126 bits are random: the first two bits make it positive and never short. */
 export function generateSerialNumber(): Buffer {
-  const bytes = randomBytes(16);
+  if (page.length === 0) page = randomBytes(PAGE_BYTES);
+  const bytes = page.subarray(0, SERIAL_NUMBER_BYTES);
+  page = page.subarray(SERIAL_NUMBER_BYTES);
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
   return bytes;
 }

@@ -1,5 +1,5 @@
 /** SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7, RFC 5480): which keys we accept, and their quick import. */
-import { createHash, createPublicKey, KeyObject, webcrypto } from 'node:crypto';
+import { createPublicKey, hash, KeyObject, webcrypto } from 'node:crypto';
 import { invalidArgument, type BonafideError } from '../errors/bonafide-error.js';
 import { DerReader } from './der-reader.js';
 import { derElement, derSequence } from './der-writer.js';
@@ -11,8 +11,8 @@ const P384_IDENTIFIER = derSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p3
 const P521_IDENTIFIER = derSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p521));
 const RSA_IDENTIFIER = derSequence(encodeOid(OID.rsaEncryption), derElement(DER_TAG.null));
 
-export const MIN_RSA_BITS = 2048;
-export const MAX_RSA_BITS = 8192;
+const MIN_RSA_BITS = 2048;
+const MAX_RSA_BITS = 8192;
 const MAX_RSA_EXPONENT_BYTES = 4;
 
 export interface SubjectPublicKey {
@@ -83,7 +83,7 @@ export function importSubjectPublicKeySync(key: SubjectPublicKey): KeyObject {
 
 /** RFC 5280 section 4.2.1.2, method 1: SHA-1 of the key bits. A name, not a safeguard. */
 export function subjectKeyIdentifier(keyBits: Buffer): Buffer {
-  return createHash('sha1').update(keyBits).digest();
+  return hash('sha1', keyBits, 'buffer');
 }
 
 const P256_PARAMETERS = { name: 'ECDSA', namedCurve: 'P-256' } as const;

@@ -24,8 +24,8 @@ import {
   type X509Extension,
 } from './x509-extension.js';
 
-export const MAX_CERTIFICATE_BYTES = 64 * 1024;
-export const MAX_SERIAL_NUMBER_BYTES = 20;
+const MAX_CERTIFICATE_BYTES = 64 * 1024;
+const MAX_SERIAL_NUMBER_BYTES = 20;
 const SUBJECT = 'certificate';
 
 /** A well-formed certificate; whether to believe it is for `verify-x509-svid.ts` to say. */
