@@ -2,7 +2,6 @@
 //
 //   SPIFFE_ENDPOINT_SOCKET=unix:///path/to/agent.sock node examples/greeter/client.mjs --server spiffe://example.org/greeter-server
 import { X509Certificate } from 'node:crypto';
-import { once } from 'node:events';
 import https from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -40,9 +39,13 @@ const agent = createHttpsAgent(source, authorizeId(values.server));
 
 /** One request: what was answered, and the serial number of the certificate that the server presented. */
 async function greet() {
-  const request = https.get(values.url, { agent });
-  const [response] = await once(request, 'response');
-  const serial = serialOf(response.socket.getPeerX509Certificate().raw);
+  const { response, serial } = await new Promise((resolve, reject) => {
+    const request = https.get(values.url, { agent }, (response) => {
+      const { raw } = response.socket.getPeerCertificate(); // here, for a finished response lets go of its socket
+      resolve({ response, serial: serialOf(raw) });
+    });
+    request.on('error', reject);
+  });
   let text = '';
   for await (const chunk of response) text += chunk;
   if (response.statusCode !== 200) throw new Error(`status ${response.statusCode}`);

@@ -25,9 +25,10 @@ const MOST_REMEMBERED_SERVERS = 10_000;
 export function peerSpiffeId(socket: Socket): SpiffeId | undefined {
   const verified = (socket as Verified)[VERIFIED];
   if (verified !== undefined || !(socket instanceof TLSSocket) || !socket.authorized) return verified;
-  // The handshake has proved that the peer has the key of this very certificate, and it has been verified.
-  const fingerprint = socket.getPeerX509Certificate()?.fingerprint256;
-  return fingerprint === undefined ? undefined : verifiedServers.get(fingerprint);
+  // The handshake has proved that the peer has the key of this very certificate, and it has been verified. (Not getPeerX509Certificate:
+  // in a client, Node takes the leaf off the connection's chain with it, and answers the next call with the next certificate.)
+  const { fingerprint256 } = socket.getPeerCertificate();
+  return verifiedServers.get(fingerprint256);
 }
 
 /** For the gRPC handler, which is shown certificates only. */
