@@ -11,6 +11,7 @@ import { bundleFromProto } from '@bonafide/shared/rpc/codec/bundle';
 import { systemClock, type Clock } from '@bonafide/shared/runtime/clock';
 import { mergeConfig, type ConfigFile } from '@bonafide/testing/merge-config';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
+import { waitFor } from '@bonafide/testing/wait-for';
 import { pino } from 'pino';
 import type { InProcessServer } from './server-in-process.js';
 
@@ -22,6 +23,9 @@ interface InProcessAgentOptions {
   readonly clock?: Clock;
   /** Where an earlier agent left its data. */
   readonly directory?: TemporaryDirectory;
+  /** With `insecure_bootstrap` in place of a bundle. */
+  readonly insecure?: boolean;
+  readonly withoutToken?: boolean;
 }
 
 export interface LogLine {
@@ -61,8 +65,10 @@ export class InProcessAgent implements AsyncDisposable {
         server_port: server.port,
         socket_path: directory.join('agent.sock'),
         data_dir: directory.join('agent'),
-        trust_bundle_path: bundlePath,
-        join_token: options.joinToken ?? (await server.createToken()),
+        ...(options.insecure === true ? { insecure_bootstrap: true } : { trust_bundle_path: bundlePath }),
+        ...(options.withoutToken === true
+          ? {}
+          : { join_token: options.joinToken ?? (await server.createToken()) }),
       },
     };
     const text = JSON.stringify(mergeConfig(own, options.config ?? {}));
@@ -75,6 +81,22 @@ export class InProcessAgent implements AsyncDisposable {
       return readX509Answer(answer, systemClock.now());
     }
     throw new Error('the agent ended the stream without an answer');
+  }
+
+  /** The same, as soon as there is anything. */
+  async fetched(what: string): Promise<readonly AnsweredSvid[]> {
+    return waitFor(what, () => this.fetch(), {
+      explain: () => this.logLines.map(({ level, msg }) => `${level} ${msg}`).join('\n'),
+    });
+  }
+
+  get dataDirectory(): string {
+    return this.directory.join('agent');
+  }
+
+  /** How many messages had the text in them. */
+  logged(text: string): number {
+    return this.logLines.filter(({ msg }) => msg.includes(text)).length;
   }
 
   async stop(): Promise<void> {
@@ -91,6 +113,10 @@ export class InProcessAgent implements AsyncDisposable {
 export async function bundleOf(server: InProcessServer): Promise<string> {
   const bundle = await callUnary(server.local('spire.api.server.bundle.v1.Bundle'), 'GetBundle', {});
   return formatBundlePem(bundleFromProto(bundle));
+}
+
+export function agentIdOf(joinToken: string): string {
+  return `spiffe://example.org/spire/agent/join_token/${joinToken}`;
 }
 
 /** Of the processes that this test's own user runs. */

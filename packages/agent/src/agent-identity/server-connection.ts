@@ -15,11 +15,28 @@ export interface ServerConnectionOptions {
 
 const LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024;
 
-export class ServerConnection {
+/** The way to the server under one identity. */
+export interface ServerChannel {
+  /** Under which the server sees us; undefined: as nobody in particular. */
+  readonly identity: X509Svid | undefined;
+  /** Fires once the agent has another identity: calls that live long should begin anew on the next channel. */
+  readonly superseded: AbortSignal;
+  client<Name extends ServiceName>(name: Name): ServiceClient<Name>;
+}
+
+/** Where callers get their channels. */
+export interface ServerChannels {
+  /** The one to use for the next call; not to be kept for longer than that call. */
+  channel(): ServerChannel;
+  /** Drops one that does not work, so that the next call connects anew and nothing reconnects behind its back. */
+  discard(channel: ServerChannel): void;
+}
+
+export class ServerConnection implements ServerChannels {
   readonly #options: ServerConnectionOptions;
   #authorities: readonly Buffer[] | 'unverified' = [];
   #identity: X509Svid | undefined;
-  #channel: ServerChannel | undefined;
+  #channel: OpenChannel | undefined;
   /** Lives as long as the present identity. */
   #scope = new AbortController();
 
@@ -42,18 +59,16 @@ export class ServerConnection {
     former.abort();
   }
 
-  /** The channel to use for the next call; not to be kept for longer than that call. */
   channel(): ServerChannel {
     this.#channel ??= this.#open(this.#identity);
     return this.#channel;
   }
 
   /** A channel of its own without a client certificate; the caller closes it. */
-  openAnonymous(): ServerChannel {
+  openAnonymous(): OpenChannel {
     return this.#open(undefined);
   }
 
-  /** Drops a channel that does not work, so that the next call connects anew and nothing reconnects behind its back. */
   discard(channel: ServerChannel): void {
     if (channel === this.#channel) this.#retire();
   }
@@ -62,14 +77,14 @@ export class ServerConnection {
     this.#retire();
   }
 
-  #open(identity: X509Svid | undefined): ServerChannel {
+  #open(identity: X509Svid | undefined): OpenChannel {
     const { trustDomain } = this.#options;
     const credentials = createMutualTlsCredentials({
       serverId: serverId(trustDomain),
       authorities: this.#authorities,
       identity,
     });
-    return new ServerChannel({
+    return new OpenChannel({
       ...this.#options,
       credentials,
       identity,
@@ -83,22 +98,20 @@ export class ServerConnection {
   }
 }
 
-interface ServerChannelOptions extends ServerConnectionOptions {
+interface OpenChannelOptions extends ServerConnectionOptions {
   readonly credentials: ChannelCredentials;
   readonly identity: X509Svid | undefined;
   readonly superseded: AbortSignal;
 }
 
-export class ServerChannel {
-  /** Under which the server sees us. */
+class OpenChannel implements ServerChannel {
   readonly identity: X509Svid | undefined;
-  /** Fires once the agent has another identity: calls that live long should begin anew on the next channel. */
   readonly superseded: AbortSignal;
   readonly #target: string;
   readonly #credentials: ChannelCredentials;
   readonly #channel: Channel;
 
-  constructor({ address, trustDomain, credentials, identity, superseded }: ServerChannelOptions) {
+  constructor({ address, trustDomain, credentials, identity, superseded }: OpenChannelOptions) {
     this.identity = identity;
     this.superseded = superseded;
     this.#target = `dns:${formatServerAddress(address)}`;

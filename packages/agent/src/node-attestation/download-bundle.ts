@@ -1,9 +1,10 @@
 /** Fetches a trust bundle over HTTPS, authenticated by the web's own certificate authorities, and no more of it than is sensible. */
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
-import { MAX_BUNDLE_DOCUMENT_CHARACTERS } from '@bonafide/shared/bundle/bundle-document';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 
+/** As much as the parser of bundles takes. */
+const MOST_BYTES = 4 * 1024 * 1024;
 const MOST_REDIRECTS = 5;
 const LONGEST_SILENCE_MS = 20_000;
 
@@ -52,8 +53,8 @@ async function readBody(url: string, response: IncomingMessage): Promise<string>
   try {
     for await (const part of response as AsyncIterable<Buffer>) {
       size += part.length;
-      if (size > MAX_BUNDLE_DOCUMENT_CHARACTERS) {
-        throw failure(url, `the answer is longer than ${MAX_BUNDLE_DOCUMENT_CHARACTERS} bytes`);
+      if (size > MOST_BYTES) {
+        throw failure(url, `the answer is longer than ${MOST_BYTES} bytes`);
       }
       parts.push(part);
     }

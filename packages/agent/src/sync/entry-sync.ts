@@ -4,7 +4,7 @@ import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { WatchCursor } from '@bonafide/shared/sync/watch-message';
-import type { ServerChannel, ServerConnection } from '../agent-identity/server-connection.js';
+import type { ServerChannel, ServerChannels } from '../agent-identity/server-connection.js';
 import { retryAfterMs } from '../agent-identity/until-it-works.js';
 import type { AuthorizedChange } from '../svid-cache/authorized-change.js';
 import type { SvidCache } from '../svid-cache/svid-cache.js';
@@ -12,7 +12,7 @@ import { pollEntries } from './poll-entries.js';
 import { watchEntries } from './watch-entries.js';
 
 interface EntrySyncOptions {
-  readonly connection: Pick<ServerConnection, 'channel' | 'discard'>;
+  readonly connection: ServerChannels;
   readonly cache: SvidCache;
   /** Puts a change into the cache; `cursor` is undefined when the server has no log. */
   readonly apply: (change: AuthorizedChange, cursor: WatchCursor | undefined) => void;
