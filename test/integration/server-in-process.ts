@@ -190,7 +190,7 @@ export interface Attested extends ClientIdentity {
   readonly serialNumber: string;
 }
 
-export function attested(
+function attested(
   certificateChain: readonly Buffer[],
   privateKey: ClientIdentity['privateKey'],
 ): Attested {

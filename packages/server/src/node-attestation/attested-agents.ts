@@ -12,7 +12,7 @@ export interface AttestedAgentsOptions {
   readonly agentTtlSeconds: number;
 }
 
-export const LONGEST_VERSION_CHARACTERS = 255;
+const LONGEST_VERSION_CHARACTERS = 255;
 const ENTRY_PAGE_SIZE = 500;
 
 export class AttestedAgents {

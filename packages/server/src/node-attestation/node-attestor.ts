@@ -7,7 +7,7 @@ import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { z } from 'zod';
 import type { WriteTransaction } from '../store/store.js';
 
-export interface NodeEvidence {
+interface NodeEvidence {
   /** As the agent sent it; its form is between the attestor and its other half in the agent. */
   readonly payload: Buffer;
   /** SHA-256 of the agent's CSR, to which evidence may be bound so that it is good for no other key. */
@@ -17,7 +17,7 @@ export interface NodeEvidence {
   readonly challenge: (data: Buffer) => Promise<Buffer>;
 }
 
-export interface ProvenNode {
+interface ProvenNode {
   /** `/spire/agent/<type of the attestor>/...`; the same node always gets the same. */
   readonly agentId: SpiffeId;
   readonly selectors: readonly Selector[];
