@@ -18,7 +18,7 @@ export interface ConfigFlags {
   readonly logFile?: string;
 }
 
-export const DEFAULT_CONFIG_PATH = 'conf/server/server.yaml';
+const DEFAULT_CONFIG_PATH = 'conf/server/server.yaml';
 
 const OVERRIDES = [
   { name: 'bindAddress', flag: '--bind-address', key: 'bind_address' },

@@ -1,7 +1,7 @@
 /** What a command may touch of the process around it; a test hands in strings and a fake clock instead. */
 import { systemClock, type Clock } from '../runtime/clock.js';
 
-export interface TextSink {
+interface TextSink {
   write(text: string): unknown;
 }
 

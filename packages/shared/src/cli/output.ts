@@ -21,7 +21,7 @@ export function printAnswer(
 }
 
 /** Compact, with the characters escaped that Go's encoder escapes (those that would matter inside HTML). */
-export function jsonText(value: JsonValue): string {
+function jsonText(value: JsonValue): string {
   return JSON.stringify(value).replace(
     /[<>&\u2028\u2029]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,

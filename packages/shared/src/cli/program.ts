@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { CommandHost } from './command-host.js';
 
 /** Declares flags, examples and the action on a command whose name and summary are already set. */
-export type CommandSetUp = (command: Command, host: CommandHost) => void;
+type CommandSetUp = (command: Command, host: CommandHost) => void;
 
 export interface ListedCommand {
   /** The words that name it, for example `entry create`. */

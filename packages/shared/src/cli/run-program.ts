@@ -7,9 +7,9 @@ import { isGroup, resolveCommand, type ListedCommand, type Program } from './pro
 import { translateSpireFlags } from './spire-flags.js';
 
 /** SPIRE's exit codes: everything that fails is 1, except a first word that names no command or group. */
-export const EXIT_OK = 0;
-export const EXIT_FAILURE = 1;
-export const EXIT_UNKNOWN_COMMAND = 127;
+const EXIT_OK = 0;
+const EXIT_FAILURE = 1;
+const EXIT_UNKNOWN_COMMAND = 127;
 
 /** @param argv without the program itself. @returns the exit code; never throws. */
 export async function runProgram(

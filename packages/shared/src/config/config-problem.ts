@@ -10,7 +10,7 @@ export interface ConfigProblem {
 }
 
 /** One line each, `file:line:column: path: message`, in the order of the file. */
-export function describeProblems(file: string, problems: readonly ConfigProblem[]): string {
+function describeProblems(file: string, problems: readonly ConfigProblem[]): string {
   const lines = problems
     .toSorted((a, b) => comparePositions(a.position, b.position))
     .map(({ position, path, message }) => {
