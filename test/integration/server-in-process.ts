@@ -190,10 +190,7 @@ export interface Attested extends ClientIdentity {
   readonly serialNumber: string;
 }
 
-function attested(
-  certificateChain: readonly Buffer[],
-  privateKey: ClientIdentity['privateKey'],
-): Attested {
+function attested(certificateChain: readonly Buffer[], privateKey: ClientIdentity['privateKey']): Attested {
   const [leaf] = certificateChain;
   if (leaf === undefined) throw new Error('the server answered without a certificate');
   const { spiffeId, leaf: certificate } = parseX509SvidLeaf(leaf);
