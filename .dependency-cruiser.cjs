@@ -75,7 +75,6 @@ module.exports = {
       exportsFields: ['exports'],
       conditionNames: ['@bonafide/source', 'import', 'node', 'default', 'types'],
       extensions: ['.ts', '.js', '.mjs', '.json'],
-      extensionAlias: { '.js': ['.ts', '.js'] },
     },
   },
 };

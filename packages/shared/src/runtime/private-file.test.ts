@@ -21,6 +21,20 @@ describe('private files', () => {
     expect((await stat(join(inner, 'key'))).mode & 0o777).toBe(0o600);
   });
 
+  it('leave the parents of a new folder to the umask, and an existing folder as it is', async () => {
+    await createPrivateDirectory(join(folder, 'parent', 'own'));
+    expect((await stat(join(folder, 'parent'))).mode & 0o777).toBe(0o777 & ~process.umask());
+    await createPrivateDirectory(join(folder, 'parent'));
+    expect((await stat(join(folder, 'parent'))).mode & 0o777).toBe(0o777 & ~process.umask());
+  });
+
+  it('are refused where no folder can be, instead of trying for ever', async () => {
+    await writeFile(join(folder, 'file'), '');
+    await expect(createPrivateDirectory(join(folder, 'file'))).rejects.toThrow('EEXIST');
+    await expect(createPrivateDirectory(join(folder, 'file', 'below'))).rejects.toThrow('ENOTDIR');
+    await expect(createPrivateDirectory('/proc/no-such-folder')).rejects.toThrow('ENOENT');
+  });
+
   it('are replaced whole and leave nothing behind', async () => {
     const path = join(folder, 'state');
     await writeFile(path, 'old', { mode: 0o644 });
