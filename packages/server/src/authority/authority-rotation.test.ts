@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import type { KeyType } from '@bonafide/shared/crypto/key-type';
@@ -169,6 +169,18 @@ describe('AuthorityRotation', () => {
     expect((await slots()).old.length).toBeLessThanOrEqual(4);
     expect((await keyManager.listKeyIds()).length).toBeLessThanOrEqual(2);
   }, 60_000);
+
+  it('does in time what falls due soon after the start', async () => {
+    const { clock, store, bundle } = await createWorld();
+    const abort = new AbortController();
+    const options = { trustDomain, store, keyManager: new MemoryKeyManager(), clock, log: silentLogger };
+    await new AuthorityRotation({ ...options, keyType: 'ec-p256', ttlSeconds: 20 }).start(abort.signal);
+    await clock.advance(11_000); // at half of its life the next one is due
+    await vi.waitFor(async () => {
+      expect((await bundle()).x509Authorities).toHaveLength(2);
+    });
+    abort.abort();
+  });
 
   it('stops when it is told to', async () => {
     const { clock, store } = await createWorld();

@@ -68,7 +68,7 @@ export class AuthorityRotation implements SigningAuthorities {
     await this.#rotate();
     await this.#deleteForgottenKeys();
     signal.addEventListener('abort', () => this.#timer?.cancel(), { once: true });
-    this.#schedule(LONGEST_WAIT_MS, signal);
+    this.#schedule(this.#delayMs(), signal);
   }
 
   activeX509(): X509SigningAuthority {

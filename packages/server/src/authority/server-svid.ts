@@ -53,7 +53,7 @@ export class ServerSvid {
       },
       { once: true },
     );
-    this.#schedule(LONGEST_WAIT_MS, signal);
+    this.#schedule(this.#delayMs(), signal);
   }
 
   /** @throws BonafideError `unavailable` before `start`. */
