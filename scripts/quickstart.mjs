@@ -22,13 +22,12 @@ try {
   await tryWhatMustFail(domain, workloads);
   await rotate(domain, workloads);
   const commands = suggestions(domain);
-  if (isOnce) await checkSuggestions(domain, commands);
-  narrator.suggest(commands);
-  if (isOnce) narrator.title('Every step held.');
-  else {
-    narrator.title(
-      `It keeps running, with a new certificate every few seconds. Ctrl-C ends it and removes ${domain.directory}`,
-    );
+  if (isOnce) {
+    await checkSuggestions(domain, commands);
+    narrator.title('Every step held.');
+  } else {
+    narrator.suggest(commands);
+    narrator.title(`It keeps running. Ctrl-C ends it and removes ${domain.directory}`);
     await domain.waitForEnd();
   }
 } catch (error) {
