@@ -125,4 +125,27 @@ describe('the agent, from attestation to delivery', () => {
     await waitFor('the new entry', async () => (await second.fetch()).length === 2);
     expect(second.logged('node attestation')).toBe(0);
   });
+
+  it('follows the server to its next authority, and replaces what the former one signed', async () => {
+    const config = { server: { ca_ttl: '12s', agent_ttl: '6s' } };
+    await using server = await InProcessServer.start({ config });
+    const joinToken = await server.createToken();
+    await server.createEntry(agentIdOf(joinToken), '/web', { selectors: [OWN_SELECTOR] });
+    await using agent = await InProcessAgent.start({ server, joinToken });
+    const [first] = await agent.fetched('the SVID');
+    const [former] = first?.bundle ?? [];
+    await waitFor(
+      'an SVID under an authority that the first bundle did not have',
+      async () => {
+        const [svid] = await agent.fetch();
+        const issuer = svid?.certificates[0]?.authorityKeyId;
+        return issuer !== undefined && issuer !== former?.subjectKeyId;
+      },
+      { limitMs: 30_000, intervalMs: 250 },
+    );
+    await server.createEntry(agentIdOf(joinToken), '/db', { selectors: [OWN_SELECTOR] });
+    await waitFor('a later entry', async () => (await agent.fetch()).length === 2);
+    const stored = await readFile(join(agent.dataDirectory, 'trust-bundle.json'), 'utf8');
+    expect((JSON.parse(stored) as { keys: object[] }).keys.length).toBeGreaterThan(1);
+  }, 60_000);
 });

@@ -82,4 +82,22 @@ describe('an agent whose server is away', () => {
     expect(again.logLines.some(({ level, msg }) => level === 'warn' && msg.includes('ignoring'))).toBe(true);
     expect(again.logged('node attestation')).toBe(0);
   });
+
+  it('ends with advice when its own SVID has expired meanwhile and its token is used', async () => {
+    const server = await InProcessServer.start({ config: { server: { agent_ttl: '3s' } } });
+    const { port } = server;
+    await using agent = await InProcessAgent.start({ server });
+    await waitFor('it to serve', () => agent.logged('serving the Workload API') > 0);
+    await server.stop();
+    await waitFor('the end of its SVID', () =>
+      agent.logLines.some((line) => 'isExpired' in line && line.isExpired === true),
+    );
+    await using back = await InProcessServer.start({
+      directory: server.directory,
+      config: { server: { bind_port: port } },
+    });
+    await expect(agent.ended).rejects.toThrow(/has expired and cannot be renewed.*new join token/);
+    await back.stop();
+    server.directory.remove();
+  }, 60_000);
 });

@@ -5,6 +5,9 @@ import { formatServerAddress, type ServerAddress } from './server-address.js';
 /** What OpenSSL, Node.js and our own check say when the server's certificate is at fault, wrapped by gRPC into `unavailable`. */
 const DISTRUST = /certificate|self.signed|unable to (?:get|verify)|the server is spiffe:|spiffe id/i;
 
+/** What gRPC says when no server has answered. */
+const UNREACHABLE = /No connection established|Name resolution failed|Connection dropped|E[A-Z]{4,}/;
+
 export interface FailureContext {
   readonly address: ServerAddress;
   /** Where the bundle came from, for example a path. */
@@ -22,7 +25,9 @@ export function explainFailure(error: unknown, { address, bundlePlace }: Failure
   if (isDistrust(error)) {
     return `the server at ${server} is not one that the trust bundle ${bundlePlace} vouches for: ${lastError(text)}`;
   }
-  if (hasReason(error, 'unavailable')) return `cannot reach the server at ${server}: ${lastError(text)}`;
+  if (hasReason(error, 'unavailable') && UNREACHABLE.test(text)) {
+    return `cannot reach the server at ${server}: ${lastError(text)}`;
+  }
   if (hasReason(error, 'invalid_argument') && text.includes('join token')) {
     return `${text}; make a new one on the server with 'bonafide-server token generate'`;
   }
@@ -32,5 +37,5 @@ export function explainFailure(error: unknown, { address, bundlePlace }: Failure
 /** gRPC puts the cause behind `Last error:` and its own affairs behind `Resolution note:`. */
 function lastError(text: string): string {
   const match = /Last error: (.*?)(?:\.? Resolution note:.*)?$/s.exec(text);
-  return (match?.[1] ?? text).trim();
+  return (match?.[1] ?? text).trim().replace(/^Error: /, '');
 }

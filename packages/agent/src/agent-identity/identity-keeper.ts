@@ -14,7 +14,7 @@ import { renewalTime, type RenewalPolicy } from '../svid-cache/renewal-time.js';
 import type { AgentIdentity } from './agent-identity.js';
 import type { IdentityStorage } from './identity-file.js';
 import type { ServerChannel, ServerConnection } from './server-connection.js';
-import { RETRY_PAUSES, retryAfterMs, untilItWorks } from './until-it-works.js';
+import { isTransient, RETRY_PAUSES, retryAfterMs, untilItWorks } from './until-it-works.js';
 
 interface IdentityKeeperOptions {
   readonly connection: ServerConnection;
@@ -121,21 +121,27 @@ export class IdentityKeeper {
   }
 
   async #renew(signal: AbortSignal): Promise<void> {
-    const { clock, explain, log } = this.#options;
+    const { clock, explain, log, storage } = this.#options;
     const identity = this.#identity;
     if (identity === undefined) return;
-    const isExpired = identity.svid.notAfter <= clock.now();
+    const { notAfter, spiffeId } = identity.svid;
+    const isExpired = notAfter <= clock.now();
     try {
-      // SPIRE's servers renew only agents that cannot attest again.
-      if (identity.canReattest || (isExpired && this.#options.canAttest())) await this.#attestOnce(signal);
+      // SPIRE's servers renew only agents that cannot attest again; and an expired SVID opens no connection.
+      if (identity.canReattest || isExpired) await this.#attestOnce(signal);
       else await this.#renewOnce(identity, signal);
       this.#retry.reset();
     } catch (error) {
       if (signal.aborted) return;
+      if (isExpired && !isTransient(error)) {
+        const expired = new BonafideError('agent_expired', explain(error), { cause: error });
+        await storage.delete();
+        throw fatal(expired, refusalText(expired, spiffeId));
+      }
       const delayMs = Math.max(this.#retry.nextDelayMs(), retryAfterMs(error));
       this.#renewAt = new Date(clock.now().getTime() + delayMs);
       log.error(
-        { notAfter: identity.svid.notAfter, isExpired, retryInMs: Math.round(delayMs) },
+        { notAfter, isExpired, retryInMs: Math.round(delayMs) },
         `cannot renew the agent SVID: ${explain(error)}`,
       );
     }
@@ -222,7 +228,7 @@ function refusalText({ reason, message }: BonafideError, spiffeId: string): stri
   }
   const advice = 'start the agent with new evidence, such as a new join token';
   if (reason === 'agent_expired')
-    return `the SVID of ${spiffeId} has expired and cannot be renewed; ${advice}`;
+    return `the SVID of ${spiffeId} has expired and cannot be renewed (${message}); ${advice}`;
   return `the server does not know ${spiffeId} as an attested agent (${message}); ${advice}`;
 }
 

@@ -51,7 +51,8 @@ export function retryAfterMs(error: unknown): number {
   return error instanceof BonafideError ? (error.retryAfterMs ?? 0) : 0;
 }
 
-function isTransient(error: unknown): boolean {
+/** Worth another attempt with the same evidence. */
+export function isTransient(error: unknown): boolean {
   return hasReason(
     error,
     'unavailable',

@@ -43,7 +43,7 @@ export class AuthorizedEntries {
     cache.apply({ kind: 'snapshot', entries: stored.entries, bundles: stored.bundles });
     this.#agentId = stored.agentId;
     this.#cursor = stored.cursor;
-    log.info({ entries: stored.entries.length, cursor: stored.cursor }, 'stored entries loaded');
+    log.info({ entries: stored.entries.length, revision: stored.cursor?.revision }, 'stored entries loaded');
     return true;
   }
 
@@ -54,9 +54,13 @@ export class AuthorizedEntries {
 
   /** @param cursor undefined when the server has no log. */
   apply(change: AuthorizedChange, cursor: WatchCursor | undefined): void {
-    const { agentId, cache, file, onOwnBundle, trustDomain } = this.#options;
+    const { agentId, cache, file, log, onOwnBundle, trustDomain } = this.#options;
     const before = cache.bundle(trustDomain);
     cache.apply(change);
+    log.debug(
+      { kind: change.kind, revision: cursor?.revision, entries: cache.entryCount },
+      'took in a change',
+    );
     const present = agentId();
     this.#agentId = present;
     this.#cursor = cursor;
