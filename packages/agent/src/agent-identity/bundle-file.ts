@@ -3,7 +3,11 @@ import { formatBundleDocument, parseBundleDocument } from '@bonafide/shared/bund
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { readFileIfExists, writeFileAtomic } from '@bonafide/shared/runtime/private-file';
+import {
+  readFileIfExists,
+  removeUnfinishedWrites,
+  writeFileAtomic,
+} from '@bonafide/shared/runtime/private-file';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 
 export class BundleFile {
@@ -19,6 +23,7 @@ export class BundleFile {
 
   /** Undefined when there is none, or it is damaged, which is logged: the agent then bootstraps anew. */
   async load(): Promise<TrustBundle | undefined> {
+    await removeUnfinishedWrites(this.path);
     const bytes = await readFileIfExists(this.path);
     if (bytes === undefined) return undefined;
     try {

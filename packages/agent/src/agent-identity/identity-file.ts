@@ -4,7 +4,11 @@ import { z } from 'zod';
 import { exportPkcs8, exportSpki, importPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
 import { errorMessage, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { readFileIfExists, writeFileAtomic } from '@bonafide/shared/runtime/private-file';
+import {
+  readFileIfExists,
+  removeUnfinishedWrites,
+  writeFileAtomic,
+} from '@bonafide/shared/runtime/private-file';
 import { isAgentId, trustDomainOf } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { createX509Svid } from '../svid-cache/create-x509-svid.js';
@@ -36,6 +40,7 @@ export class IdentityFile implements IdentityStorage {
 
   /** Undefined when there is none, or it is damaged, which is logged: the agent then attests anew. */
   async load(): Promise<AgentIdentity | undefined> {
+    await removeUnfinishedWrites(this.#path);
     const bytes = await readFileIfExists(this.#path);
     if (bytes === undefined) return undefined;
     try {

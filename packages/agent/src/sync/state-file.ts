@@ -11,7 +11,11 @@ import { loadService } from '@bonafide/shared/rpc/load-service';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { readFileIfExists, writeFileAtomic } from '@bonafide/shared/runtime/private-file';
+import {
+  readFileIfExists,
+  removeUnfinishedWrites,
+  writeFileAtomic,
+} from '@bonafide/shared/runtime/private-file';
 import { parsedString } from '@bonafide/shared/config/parsed-string';
 import { parseSpiffeId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { WatchCursor } from '@bonafide/shared/sync/watch-message';
@@ -61,6 +65,7 @@ export class StateFile {
 
   /** Undefined when there is none, or it is damaged, which is logged: the server then tells everything again. */
   async load(): Promise<AuthorizedState | undefined> {
+    await removeUnfinishedWrites(this.#path);
     const bytes = await readFileIfExists(this.#path);
     if (bytes === undefined) return undefined;
     try {

@@ -11,6 +11,7 @@ import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-er
 import {
   createPrivateDirectory,
   readFileIfExists,
+  removeUnfinishedWrites,
   writeFileAtomic,
 } from '@bonafide/shared/runtime/private-file';
 import type { KeyManager, Signer } from './key-manager.js';
@@ -40,6 +41,7 @@ export class DiskKeyManager implements KeyManager {
    */
   static async open(path: string): Promise<DiskKeyManager> {
     await createPrivateDirectory(dirname(path));
+    await removeUnfinishedWrites(path);
     const text = await readFileIfExists(path);
     if (text === undefined) return new DiskKeyManager(path, new Map());
     const { mode } = await stat(path);

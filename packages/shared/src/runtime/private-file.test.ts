@@ -2,7 +2,12 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createPrivateDirectory, readFileIfExists, writeFileAtomic } from './private-file.js';
+import {
+  createPrivateDirectory,
+  readFileIfExists,
+  removeUnfinishedWrites,
+  writeFileAtomic,
+} from './private-file.js';
 
 describe('private files', () => {
   let folder: string;
@@ -44,6 +49,14 @@ describe('private files', () => {
     expect(await readFile(path, 'utf8')).toBe('new');
     expect(await readdir(folder)).toEqual(['state']);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  it('are cleared of what a killed process left half written, and the files of others are left alone', async () => {
+    const others = ['.keys.json', '.keys.json.tmp', '.keys.json.bak.0123456789abcdef.tmp', 'keys.json'];
+    for (const name of [...others, '.keys.json.0123456789abcdef.tmp'])
+      await writeFile(join(folder, name), '');
+    await removeUnfinishedWrites(join(folder, 'keys.json'));
+    expect((await readdir(folder)).sort()).toEqual(others.sort());
   });
 
   it('say which path could not be written', async () => {

@@ -1,7 +1,7 @@
 /** Files that hold secrets or must never be seen half-written: 0600 in 0700 folders, replaced atomically. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { BonafideError, errorMessage } from '../errors/bonafide-error.js';
 
 /**
@@ -41,7 +41,7 @@ async function tryCreate(path: string, mode: number): Promise<NodeJS.ErrnoExcept
  * @throws BonafideError `unavailable` when the disk is full or the folder cannot be written.
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
-  const temporary = join(dirname(path), `.${randomBytes(8).toString('hex')}.tmp`);
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(8).toString('hex')}.tmp`);
   try {
     const file = await open(temporary, 'wx', mode);
     try {
@@ -55,6 +55,18 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
   } catch (error) {
     await unlink(temporary).catch(() => undefined); // it may never have come to exist
     throw new BonafideError('unavailable', `cannot write ${path}: ${errorMessage(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Removes what `writeFileAtomic` left beside the file when the process was killed in the middle of it; it may hold a secret. For those
+ * who alone write the file, before they do.
+ */
+export async function removeUnfinishedWrites(path: string): Promise<void> {
+  const prefix = `.${basename(path)}.`;
+  for (const name of await readdir(dirname(path))) {
+    if (name.startsWith(prefix) && /^[0-9a-f]{16}\.tmp$/.test(name.slice(prefix.length)))
+      await unlink(join(dirname(path), name));
   }
 }
 
