@@ -45,6 +45,8 @@ export class MemoryIdentities {
   readonly #subscribers = new Set<Subscriber>();
   #identities: readonly Identity[] = [];
   #bundles: ReadonlyMap<TrustDomain, TrustBundle> = new Map();
+  /** By what matches; of the present content. */
+  #updates = new Map<string, Update>();
 
   constructor(trustDomain: TrustDomain) {
     this.#trustDomain = trustDomain;
@@ -66,27 +68,30 @@ export class MemoryIdentities {
       entry: this.#entry(index, selectors.map(parseSelector), svid, hint),
     }));
     this.#bundles = new Map(bundles.map((bundle) => [bundle.trustDomain, bundle]));
-    const updates = new Map<string, Update>();
-    for (const { selectors, listener } of [...this.#subscribers])
-      listener(this.#updateFor(selectors, updates));
+    this.#updates = new Map();
+    for (const { selectors, listener } of [...this.#subscribers]) listener(this.#updateFor(selectors));
   }
 
   subscribe(selectors: readonly Selector[], listener: (update: Update) => void): { close(): void } {
     const subscriber = { selectors: new Set(selectors.map(formatSelector)), listener };
     this.#subscribers.add(subscriber);
     queueMicrotask(() => {
-      if (this.#subscribers.has(subscriber)) listener(this.#updateFor(subscriber.selectors, new Map()));
+      if (this.#subscribers.has(subscriber)) listener(this.#updateFor(subscriber.selectors));
     });
     return { close: () => void this.#subscribers.delete(subscriber) };
   }
 
-  #updateFor(selectors: ReadonlySet<string>, known: Map<string, Update>): Update {
+  #updateFor(selectors: ReadonlySet<string>): Update {
     const identities = this.#identities.filter(({ entry }) =>
       isSubset(new Set(entry.selectors.map(formatSelector)), selectors),
     );
     const key = identities.map(({ entry }) => entry.id).join();
-    const update = known.get(key) ?? { identities, trustDomain: this.#trustDomain, bundles: this.#bundles };
-    known.set(key, update);
+    const update = this.#updates.get(key) ?? {
+      identities,
+      trustDomain: this.#trustDomain,
+      bundles: this.#bundles,
+    };
+    this.#updates.set(key, update);
     return update;
   }
 

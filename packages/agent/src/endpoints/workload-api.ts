@@ -5,13 +5,12 @@ import { formatSelector, type Selector } from '@bonafide/shared/registration/sel
 import { callContexts, type CallContext, type ContextOf } from '@bonafide/shared/rpc/call-context';
 import { serverStreamHandler, unaryHandler } from '@bonafide/shared/rpc/handler';
 import { loadService } from '@bonafide/shared/rpc/load-service';
-import { writeMessage } from '@bonafide/shared/rpc/write-message';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import type { WorkloadIdentities, WorkloadUpdate } from '../svid-cache/workload-identities.js';
+import type { Subscription, WorkloadIdentities, WorkloadUpdate } from '../svid-cache/workload-identities.js';
 import type { WorkloadAttestation } from '../workload-attestation/attest-workload.js';
 import { CallerQuota } from './caller-quota.js';
-import { LatestValue } from './latest-value.js';
+import { LatestOnly } from './latest-only.js';
 import { peerOf } from './peer-interceptor.js';
 import type { Peer } from './peer.js';
 import { RefusalLog } from '@bonafide/shared/runtime/refusal-log';
@@ -37,7 +36,8 @@ export class WorkloadApi {
   readonly #responses: X509Responses;
   readonly #refusals: RefusalLog<'no_identity' | 'streams'>;
   readonly #streams: CallerQuota;
-  readonly #open = new Set<LatestValue<WorkloadUpdate>>();
+  /** What ends each open stream. */
+  readonly #open = new Set<(error: BonafideError) => void>();
 
   constructor(options: WorkloadApiOptions) {
     this.#options = options;
@@ -70,9 +70,7 @@ export class WorkloadApi {
 
   /** Ends every open stream, so that its client looks for the next agent on the same socket. */
   endStreams(): void {
-    for (const latest of this.#open) {
-      latest.fail(new BonafideError('unavailable', 'the agent is shutting down'));
-    }
+    for (const end of this.#open) end(new BonafideError('unavailable', 'the agent is shutting down'));
   }
 
   #streamOf(
@@ -100,28 +98,43 @@ export class WorkloadApi {
     encode: (update: WorkloadUpdate) => Buffer,
     context: WorkloadCall,
   ): Promise<void> {
-    const { peer, signal, log } = context;
+    const { peer, signal } = context;
     const selectors = await this.#attest(context);
-    const latest = new LatestValue<WorkloadUpdate>();
-    const subscription = this.#options.identities.subscribe(selectors, (update) => {
-      latest.set(update);
+    let end: (error: unknown) => void = () => undefined;
+    const ended = new Promise<never>((_, reject) => {
+      end = reject;
     });
-    this.#open.add(latest);
-    try {
-      let sent: Buffer | undefined;
-      for (;;) {
-        const update = await latest.take(signal);
+    let sent: Buffer | undefined;
+    const latest = new LatestOnly<WorkloadUpdate>((update, taken) => {
+      try {
         if (!peer.isAlive()) throw new BonafideError('unauthenticated', 'the caller has exited');
         if (update.identities.length === 0) throw this.#noIdentity(context, selectors);
         const message = encode(update);
-        if (sent?.equals(message) === true) continue;
-        await writeMessage(call, message, signal);
+        if (sent?.equals(message) === true) {
+          taken();
+          return;
+        }
         sent = message;
-        log.debug({ pid: peer.credentials.pid, identities: update.identities.length }, 'delivered');
+        call.write(message, taken); // called back once it has left for the network; never when the call is over
+      } catch (error) {
+        end(error);
       }
+    });
+    const onOver = (): void => {
+      end(new BonafideError('cancelled', 'the call is over'));
+    };
+    if (signal.aborted) onOver();
+    signal.addEventListener('abort', onOver, { once: true });
+    this.#open.add(end);
+    let subscription: Subscription | undefined;
+    try {
+      subscription = this.#options.identities.subscribe(selectors, (update) => {
+        latest.set(update);
+      });
+      await ended;
     } finally {
-      this.#open.delete(latest);
-      subscription.close();
+      this.#open.delete(end);
+      subscription?.close();
     }
   }
 

@@ -97,6 +97,17 @@ describe('binary digest', () => {
     await waitFor('the file to be closed', () => openFiles() === before);
   });
 
+  it('starts anew for who comes while an abandoned computation is being stopped', async () => {
+    const path = file('binary', Buffer.alloc(20_000_000, 3));
+    const abort = new AbortController();
+    const before = openFiles();
+    const abandoned = digests.sha256(path, { sizeLimit: 0, signal: abort.signal });
+    await waitFor('the file to be open', () => openFiles() > before);
+    abort.abort();
+    await expect(abandoned).rejects.toThrow('cancelled');
+    expect(await digests.sha256(path, unlimited)).toBe(sha256(Buffer.alloc(20_000_000, 3)));
+  });
+
   it('refuses a file that changes while it is hashed', async () => {
     const path = file('binary', '');
     truncateSync(path, 500_000_000);

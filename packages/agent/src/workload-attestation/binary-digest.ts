@@ -1,7 +1,7 @@
 /** SHA-256 of the binary that a process runs, computed once for each version of the file however many processes run it. */
 import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, stat, type FileHandle } from 'node:fs/promises';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 
 const CHUNK_BYTES = 256 * 1024;
@@ -12,6 +12,7 @@ interface BinaryDigestsOptions {
 }
 
 interface Computation {
+  readonly key: string;
   readonly digest: Promise<string>;
   /** Stops the work once nobody waits for it. */
   readonly abort: AbortController;
@@ -39,25 +40,18 @@ export class BinaryDigests {
     path: string,
     { sizeLimit, signal }: { sizeLimit: number; signal: AbortSignal },
   ): Promise<string> {
+    // One round through the thread pool for a file that is known; it must be there, because a file system can hang.
+    const known = this.#recall(checkSize(await stat(path, { bigint: true }), sizeLimit));
+    if (known !== undefined) return known;
     const file = await open(path, 'r');
-    const stats = await file.stat({ bigint: true }).catch(async (error: unknown) => {
+    let stats: BigIntStats;
+    try {
+      stats = checkSize(await file.stat({ bigint: true }), sizeLimit);
+    } catch (error) {
       await file.close();
       throw error;
-    });
-    if (sizeLimit > 0 && stats.size > BigInt(sizeLimit)) {
-      await file.close();
-      throw new BonafideError(
-        'resource_exhausted',
-        `the workload's binary has ${stats.size.toString()} bytes, more than the workload_size_limit of ${sizeLimit}`,
-      );
     }
     const key = fileVersion(stats);
-    const known = this.#known.get(key);
-    if (known !== undefined) {
-      await file.close();
-      this.#remember(key, known);
-      return known;
-    }
     let computation = this.#running.get(key);
     if (computation === undefined) {
       computation = this.#start(key, file, stats);
@@ -75,10 +69,10 @@ export class BinaryDigests {
         return hex;
       })
       .finally(async () => {
-        this.#running.delete(key);
+        this.#forget(computation);
         await file.close();
       });
-    const computation = { digest, abort, waiters: 0 };
+    const computation: Computation = { key, digest, abort, waiters: 0 };
     this.#running.set(key, computation);
     return computation;
   }
@@ -98,8 +92,22 @@ export class BinaryDigests {
     } finally {
       if (stopWaiting !== undefined) signal.removeEventListener('abort', stopWaiting);
       computation.waiters -= 1;
-      if (computation.waiters === 0) computation.abort.abort();
+      if (computation.waiters === 0) {
+        this.#forget(computation); // who comes now must not join what is being stopped
+        computation.abort.abort();
+      }
     }
+  }
+
+  #forget(computation: Computation): void {
+    if (this.#running.get(computation.key) === computation) this.#running.delete(computation.key);
+  }
+
+  #recall(stats: BigIntStats): string | undefined {
+    const key = fileVersion(stats);
+    const digest = this.#known.get(key);
+    if (digest !== undefined) this.#remember(key, digest);
+    return digest;
   }
 
   #remember(key: string, digest: string): void {
@@ -108,6 +116,16 @@ export class BinaryDigests {
     const oldest = this.#known.keys().next();
     if (this.#known.size > this.#capacity && oldest.done !== true) this.#known.delete(oldest.value);
   }
+}
+
+function checkSize(stats: BigIntStats, sizeLimit: number): BigIntStats {
+  if (sizeLimit > 0 && stats.size > BigInt(sizeLimit)) {
+    throw new BonafideError(
+      'resource_exhausted',
+      `the workload's binary has ${stats.size.toString()} bytes, more than the workload_size_limit of ${sizeLimit}`,
+    );
+  }
+  return stats;
 }
 
 /** A file cannot change without a new change time, which no user can set. */
