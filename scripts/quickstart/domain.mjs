@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Child, run } from './child.mjs';
 
 export const root = dirname(dirname(import.meta.dirname));
-export const TRUST_DOMAIN = 'example.org';
+const TRUST_DOMAIN = 'example.org';
 const NODE_ALIAS = `spiffe://${TRUST_DOMAIN}/quickstart-node`;
 /** Short, so that a rotation can be watched: the agent renews at half of it. */
 const SVID_TTL_SECONDS = 20;

@@ -92,7 +92,7 @@ export async function launchAgent(options: LaunchAgentOptions): Promise<Launched
 }
 
 /** Makes a join token with the server's command line. */
-export async function generateJoinToken(server: LaunchedServer, spiffeId?: string): Promise<string> {
+async function generateJoinToken(server: LaunchedServer, spiffeId?: string): Promise<string> {
   const id = spiffeId === undefined ? [] : ['--spiffe-id', spiffeId];
   const stdout = await server.commandOutput('token', 'generate', ...id);
   const token = /^Token: (\S+)$/m.exec(stdout)?.[1];

@@ -4,7 +4,7 @@ export interface ConfigFile {
   readonly [key: string]: ConfigValue;
 }
 
-export type ConfigValue = string | number | boolean | readonly ConfigValue[] | ConfigFile | undefined;
+type ConfigValue = string | number | boolean | readonly ConfigValue[] | ConfigFile | undefined;
 
 /** Objects merge key by key; anything else, undefined included (it removes the key), replaces. */
 export function mergeConfig(base: ConfigFile, over: ConfigFile): ConfigFile {

@@ -13,7 +13,7 @@ import { encodeOid, OID } from '@bonafide/shared/crypto/object-identifier';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 
 /** Bits of the key usage extension, most significant first (RFC 5280 section 4.2.1.3). */
-export type KeyUsage = 'digitalSignature' | 'keyEncipherment' | 'keyAgreement' | 'keyCertSign' | 'cRLSign';
+type KeyUsage = 'digitalSignature' | 'keyEncipherment' | 'keyAgreement' | 'keyCertSign' | 'cRLSign';
 
 export interface TestCertificateOptions {
   /** An EC P-256 key of either kind. */
