@@ -110,7 +110,7 @@ export class InProcessAgent implements AsyncDisposable {
   }
 }
 
-export async function bundleOf(server: InProcessServer): Promise<string> {
+async function bundleOf(server: InProcessServer): Promise<string> {
   const bundle = await callUnary(server.local('spire.api.server.bundle.v1.Bundle'), 'GetBundle', {});
   return formatBundlePem(bundleFromProto(bundle));
 }

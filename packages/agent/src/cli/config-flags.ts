@@ -24,7 +24,7 @@ export interface ConfigFlags {
   readonly logFile?: string;
 }
 
-export const DEFAULT_CONFIG_PATH = 'conf/agent/agent.yaml';
+const DEFAULT_CONFIG_PATH = 'conf/agent/agent.yaml';
 
 const OVERRIDES = [
   { name: 'trustDomain', flag: '--trust-domain', key: 'trust_domain' },

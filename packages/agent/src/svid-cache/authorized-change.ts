@@ -12,7 +12,7 @@ export interface AuthorizedSnapshot {
   readonly bundles: readonly TrustBundle[];
 }
 
-export interface AuthorizedDelta {
+interface AuthorizedDelta {
   readonly kind: 'delta';
   readonly upsertedEntries: readonly RegistrationEntry[];
   readonly removedEntryIds: readonly string[];

@@ -19,7 +19,7 @@ import type { StoredSvid } from './svid-files.js';
 import type { SigningResult, X509SvidSigner } from './x509-svid-signer.js';
 
 /** Where SVIDs outlive the process. */
-export interface SvidKeeping {
+interface SvidKeeping {
   save(stored: StoredSvid): void;
   remove(entryId: string): void;
 }
