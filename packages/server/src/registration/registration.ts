@@ -104,7 +104,7 @@ export class Registration {
       },
       async ({ id, changes }, transaction): Promise<UpdateOutcome> => {
         const before = await transaction.entries.get(id);
-        if (before === undefined) throw new BonafideError('not_found', `there is no entry ${id}`);
+        if (before === undefined) throw new BonafideError('not_found', 'entry not found');
         const content = { ...before, ...changes };
         validateEntry(content, this.#trustDomain);
         if (changes.federatesWith !== undefined) await requireBundles(changes.federatesWith, transaction);

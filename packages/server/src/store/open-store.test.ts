@@ -214,6 +214,22 @@ describe('the database file', () => {
     opened.pop();
   });
 
+  it('is for one server at a time', async () => {
+    using directory = createTemporaryDirectory();
+    const path = directory.join('store.sqlite3');
+    const first = await openStore({ path, log: silentLogger });
+    await createEntry(first, '/a');
+    await expect(openStore({ path, log: silentLogger })).rejects.toMatchObject({
+      reason: 'failed_precondition',
+      message: expect.stringContaining('in use by another server') as unknown,
+    });
+    await createEntry(first, '/b');
+    await first.close();
+    const second = await openStore({ path, log: silentLogger });
+    expect(await second.entries.count({})).toBe(2);
+    await second.close();
+  });
+
   it('is refused, untouched, when a newer release wrote it', async () => {
     using directory = createTemporaryDirectory();
     const path = directory.join('store.sqlite3');

@@ -4,6 +4,7 @@ import type { Kysely, KyselyPlugin } from 'kysely';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { Change } from './change.js';
+import { lockDatabase, type DatabaseLock } from './database-lock.js';
 import { AuthorityQueries, AuthorityStatements } from './sql/authorities.js';
 import { BundleQueries, BundleStatements } from './sql/bundles.js';
 import {
@@ -31,18 +32,21 @@ export interface StoreOptions {
 
 const KEEP_REVISIONS = 100_000;
 
-/** @throws BonafideError `failed_precondition` for a file of a newer release, `unavailable` when it cannot be opened or written. */
+/** @throws BonafideError `failed_precondition` for a file of a newer release or one that another server uses, `unavailable` when it cannot be opened or written. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   const isFile = options.path !== IN_MEMORY;
   if (isFile) await createDatabaseFile(options.path);
-  const writer = connectSqlite(options.path, 'write');
+  const lock = isFile ? await lockDatabase(options.path) : undefined;
+  let writer;
   try {
+    writer = connectSqlite(options.path, 'write');
     await migrate(writer);
     const logId = await openLog(writer);
     const reader = isFile ? connectSqlite(options.path, 'read') : writer;
-    return new SqlStore({ ...options, writer, reader, logId });
+    return new SqlStore({ ...options, writer, reader, logId, lock });
   } catch (error) {
-    await writer.destroy();
+    await writer?.destroy();
+    lock?.release();
     throw error;
   }
 }
@@ -51,6 +55,7 @@ interface SqlStoreParts extends StoreOptions {
   readonly writer: Kysely<Schema>;
   readonly reader: Kysely<Schema>;
   readonly logId: string;
+  readonly lock: DatabaseLock | undefined;
 }
 
 type Listener = (committed: CommittedRevision) => void | Promise<void>;
@@ -63,6 +68,7 @@ class SqlStore implements Store {
   readonly authorities: AuthorityQueries;
   readonly #writer: Kysely<Schema>;
   readonly #reader: Kysely<Schema>;
+  readonly #lock: DatabaseLock | undefined;
   readonly #log: Logger;
   readonly #keepRevisions: number;
   readonly #listeners = new Set<Listener>();
@@ -76,6 +82,7 @@ class SqlStore implements Store {
     this.logId = parts.logId;
     this.#writer = parts.writer;
     this.#reader = parts.reader.withPlugin(this.#outsideOnly());
+    this.#lock = parts.lock;
     this.#log = parts.log;
     this.#keepRevisions = parts.keepRevisions ?? KEEP_REVISIONS;
     this.entries = new EntryQueries(this.#reader);
@@ -115,6 +122,7 @@ class SqlStore implements Store {
     await this.#tail;
     await this.#reader.destroy();
     await this.#writer.destroy();
+    this.#lock?.release();
   }
 
   async #commit<T>(work: (transaction: WriteTransaction) => Promise<T>): Promise<T> {

@@ -77,7 +77,7 @@ describe('a full disk', () => {
         const again = await openStore({ path, log: silentLogger });
         expect(await again.entries.count({})).toBe(acknowledged + 1);
         await again.close();
-        expect(readdirSync(directory.path)).toEqual(['store.sqlite3']);
+        expect(readdirSync(directory.path)).toEqual(['store.sqlite3', 'store.sqlite3.lock']);
       } finally {
         execFileSync('umount', [directory.path]);
       }

@@ -169,7 +169,7 @@ export class EntryStatements extends EntryQueries implements EntryWriter {
 
   async #existing(id: string): Promise<RegistrationEntry> {
     const entry = await this.get(id);
-    if (entry === undefined) throw new BonafideError('not_found', `there is no entry ${id}`);
+    if (entry === undefined) throw new BonafideError('not_found', 'entry not found');
     return entry;
   }
 
