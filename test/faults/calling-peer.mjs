@@ -17,7 +17,7 @@ import {
   X509Source,
 } from '@bonafide/sdk';
 
-const PAUSE_MS = 20;
+const PAUSE_MS = 40;
 const REPORT_MS = 100;
 
 const [peerId] = process.argv.slice(2);

@@ -219,7 +219,7 @@ async function register({ server, agent, directory, ttlSeconds = 0 }: Options): 
 }
 
 /** Node under a name of the workload's own: by its path the agent tells one from the other. */
-function programOf(name: string, directory: string): string {
+export function programOf(name: string, directory: string): string {
   const folder = join(directory, 'bin');
   const path = join(folder, name);
   mkdirSync(folder, { recursive: true });

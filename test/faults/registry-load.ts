@@ -20,30 +20,29 @@ type Possible = readonly string[];
 
 const GONE = 'gone';
 
+interface RegistryLoadOptions {
+  readonly server: LaunchedServer;
+  readonly operators: number;
+  /** Of the entries' parent. */
+  readonly parentPath: string;
+  /** Between two changes of an operator; none unless told. */
+  readonly pauseMs?: number;
+}
+
 export class RegistryLoad {
-  readonly #server: LaunchedServer;
-  readonly #parentPath: string;
+  readonly #options: RegistryLoadOptions;
   readonly #possible = new Map<string, Possible>();
   /** Creates that were never answered, by path. */
   readonly #doubtfulPaths = new Set<string>();
   readonly #problems: string[] = [];
-  readonly #operators: Promise<void>[] = [];
+  readonly #operators: readonly Promise<void>[];
   #acknowledged = 0;
   #foundAgain = 0;
   #isStopped = false;
 
-  constructor({
-    server,
-    operators,
-    parentPath,
-  }: {
-    server: LaunchedServer;
-    operators: number;
-    parentPath: string;
-  }) {
-    this.#server = server;
-    this.#parentPath = parentPath;
-    for (let index = 0; index < operators; index += 1) this.#operators.push(this.#operate(index));
+  constructor(options: RegistryLoadOptions) {
+    this.#options = options;
+    this.#operators = Array.from({ length: options.operators }, (_, index) => this.#operate(index));
   }
 
   /** Creates, updates and deletes that were answered well. */
@@ -93,10 +92,12 @@ export class RegistryLoad {
   }
 
   async #operate(operator: number): Promise<void> {
-    const client = adminClient(this.#server, 'spire.api.server.entry.v1.Entry');
+    const { server, pauseMs } = this.#options;
+    const client = adminClient(server, 'spire.api.server.entry.v1.Entry');
     const own: Entry__Output[] = [];
     try {
       for (let index = 0; !this.#isStopped; index += 1) {
+        if (pauseMs !== undefined) await new Promise((resolve) => setTimeout(resolve, pauseMs));
         const entry = own.length > 0 && index % 3 !== 0 ? own.shift() : undefined;
         if (entry === undefined) {
           own.push(...(await this.#create(client, `${LOAD_PATH}${operator}/${index}`, index)));
@@ -116,8 +117,8 @@ export class RegistryLoad {
   /** Asks again when there was no answer, as operators do; what was made the first time is then found to be there. */
   async #create(client: EntryClient, path: string, index: number): Promise<readonly Entry__Output[]> {
     const entry: Entry = {
-      spiffeId: { trustDomain: this.#server.trustDomain, path },
-      parentId: { trustDomain: this.#server.trustDomain, path: this.#parentPath },
+      spiffeId: { trustDomain: this.#options.server.trustDomain, path },
+      parentId: { trustDomain: this.#options.server.trustDomain, path: this.#options.parentPath },
       selectors: [
         { type: 'unix', value: `uid:${index}` },
         { type: 'unix', value: 'gid:7' },
@@ -206,7 +207,7 @@ export class RegistryLoad {
   }
 
   async #list(): Promise<readonly Entry__Output[]> {
-    const client = adminClient(this.#server, 'spire.api.server.entry.v1.Entry');
+    const client = adminClient(this.#options.server, 'spire.api.server.entry.v1.Entry');
     const found: Entry__Output[] = [];
     try {
       let pageToken = '';
