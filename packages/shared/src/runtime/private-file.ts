@@ -3,37 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { BonafideError, errorMessage } from '../errors/bonafide-error.js';
+import { createDirectory } from './create-directory.js';
 
-/**
- * Makes sure of the folder, for its owner alone when it is new; parents that are missing are made as the umask has it.
- * Node's own recursive mkdir never returns where a file system refuses with ENOENT although the parent is there, as /proc does.
- */
+/** Makes sure of the folder, for its owner alone when it is new; parents that are missing are made as the umask has it. */
 export async function createPrivateDirectory(path: string): Promise<void> {
-  await createDirectory(resolve(path), 0o700);
-}
-
-async function createDirectory(path: string, mode: number): Promise<void> {
-  const reason = await tryCreate(path, mode);
-  if (reason === undefined) return;
-  if (reason.code === 'ENOENT' && dirname(path) !== path) {
-    await createDirectory(dirname(path), 0o777);
-    const still = await tryCreate(path, mode);
-    if (still === undefined) return;
-    throw still;
-  }
-  throw reason;
-}
-
-/** @returns why there is no such folder now; undefined when there is. */
-async function tryCreate(path: string, mode: number): Promise<NodeJS.ErrnoException | undefined> {
-  try {
-    await mkdir(path, { mode });
-    return undefined;
-  } catch (error) {
-    const failure = error as NodeJS.ErrnoException;
-    if (failure.code === 'EEXIST' && (await stat(path)).isDirectory()) return undefined;
-    return failure;
-  }
+  await createDirectory(path, 0o700);
 }
 
 /**
