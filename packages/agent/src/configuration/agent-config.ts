@@ -1,9 +1,9 @@
 /** The agent's configuration file: SPIRE's names, every unknown one refused. */
 import { durationSchema } from '@bonafide/shared/config/duration';
+import { logLevelSchema } from '@bonafide/shared/config/log-level';
 import { parsedString } from '@bonafide/shared/config/parsed-string';
 import { KEY_TYPES } from '@bonafide/shared/crypto/key-type';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
-import { LOG_LEVELS, type LogLevel } from '@bonafide/shared/runtime/logger';
 import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
 import { nodeAttestorSchema } from '../node-attestation/attestors.js';
@@ -37,7 +37,7 @@ const agentSchema = z
     insecure_bootstrap: z.boolean().default(false),
     join_token: z.string().min(1).optional(),
     join_token_file: z.string().min(1).optional(),
-    log_level: parsedString(parseLogLevel).prefault('INFO'),
+    log_level: logLevelSchema.prefault('INFO'),
     log_format: z.enum(['text', 'json']).default('text'),
     log_file: z.string().min(1).optional(),
     workload_x509_svid_key_type: z.enum(KEY_TYPES).default('ec-p256'),
@@ -103,15 +103,4 @@ export type AgentConfig = z.output<typeof agentConfigSchema>;
 function parseHttpsUrl(text: string): string {
   if (URL.canParse(text) && new URL(text).protocol === 'https:') return text;
   throw invalidArgument(`${JSON.stringify(text)} is no https:// URL`);
-}
-
-/** SPIRE writes them in capitals, and logrus knows two that pino does not. */
-function parseLogLevel(text: string): LogLevel {
-  const lower = text.toLowerCase();
-  const level = { warning: 'warn', panic: 'fatal' }[lower] ?? lower;
-  const known = LOG_LEVELS.find((candidate) => candidate === level);
-  if (known === undefined) {
-    throw invalidArgument(`${JSON.stringify(text)} is no log level; expected DEBUG, INFO, WARN or ERROR`);
-  }
-  return known;
 }

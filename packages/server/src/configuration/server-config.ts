@@ -1,10 +1,10 @@
 /** The server's configuration file: SPIRE's names, every unknown one refused. */
 import { isIP } from 'node:net';
 import { durationSchema } from '@bonafide/shared/config/duration';
+import { logLevelSchema } from '@bonafide/shared/config/log-level';
 import { parsedString } from '@bonafide/shared/config/parsed-string';
 import { KEY_TYPES } from '@bonafide/shared/crypto/key-type';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
-import { LOG_LEVELS, type LogLevel } from '@bonafide/shared/runtime/logger';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
@@ -39,7 +39,7 @@ const serverSchema = z.strictObject({
   bind_port: z.int().min(0).max(65535).default(8081),
   socket_path: z.string().min(1).default(DEFAULT_SOCKET_PATH),
   data_dir: z.string().min(1).default('./.data'),
-  log_level: parsedString(parseLogLevel).prefault('INFO'),
+  log_level: logLevelSchema.prefault('INFO'),
   log_format: z.enum(['text', 'json']).default('text'),
   log_file: z.string().min(1).optional(),
   ca_ttl: timeToLive.prefault('24h'),
@@ -93,17 +93,6 @@ export const serverConfigSchema = z.strictObject({
 });
 
 export type ServerConfig = z.output<typeof serverConfigSchema>;
-
-/** SPIRE writes them in capitals, and logrus knows two that pino does not. */
-function parseLogLevel(text: string): LogLevel {
-  const lower = text.toLowerCase();
-  const level = { warning: 'warn', panic: 'fatal' }[lower] ?? lower;
-  const known = LOG_LEVELS.find((candidate) => candidate === level);
-  if (known === undefined) {
-    throw invalidArgument(`${JSON.stringify(text)} is no log level; expected DEBUG, INFO, WARN or ERROR`);
-  }
-  return known;
-}
 
 function parseAddressRange(text: string): string {
   const [address = '', bits, ...more] = text.split('/');
