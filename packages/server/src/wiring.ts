@@ -231,7 +231,9 @@ async function startServer(
   });
   log.info({ network: 'tcp', address: `${server.bind_address}:${port}` }, 'Starting Server APIs');
   await admin.listen();
-  shutdown.add(() => admin.stopAccepting());
+  shutdown.add(() => {
+    admin.stopAccepting();
+  });
   log.info({ network: 'unix', address: server.socket_path }, 'Starting Server APIs');
   health.set(true);
   shutdown.add(() => {

@@ -4,12 +4,13 @@ import { once } from 'node:events';
 import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock, Timer } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { socketDescriptor } from '@bonafide/shared/runtime/peer-credentials';
-import { ProcessExits } from '@bonafide/shared/runtime/process-exits';
+import { socketDescriptor } from '@bonafide/shared/unix-socket/peer-credentials';
+import { ProcessExits } from '@bonafide/shared/unix-socket/process-exits';
+import { listenOnUnixSocket, type UnixSocketFile } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
 import { CallerQuota } from './caller-quota.js';
 import { Peer } from './peer.js';
 import { RefusalLog } from '@bonafide/shared/runtime/refusal-log';
-import { inodeOf, listenAtPath, removeSocket } from './socket-file.js';
+import { prepareSocketFolder } from './socket-folder.js';
 
 export interface ConnectionLimits {
   readonly maxConnections: number;
@@ -45,7 +46,7 @@ export class PeerListener {
   #exits: ProcessExits | undefined;
   #sweep: Timer | undefined;
   #sequence = 0;
-  #socketFile: { readonly path: string; readonly inode: bigint } | undefined;
+  #socketFile: UnixSocketFile | undefined;
 
   constructor(options: PeerListenerOptions) {
     this.#options = options;
@@ -60,12 +61,15 @@ export class PeerListener {
     return this.#connections.size;
   }
 
-  /** @throws BonafideError, see `listenAtPath`. */
+  /** @throws BonafideError, see `prepareSocketFolder` and `listenOnUnixSocket`. */
   async listen(address: ListenAddress): Promise<void> {
     this.#exits = new ProcessExits(); // fails here rather than at the first caller when the system cannot tell who calls
     if ('path' in address) {
-      await listenAtPath(this.#server, address.path, this.#options.log);
-      this.#socketFile = { path: address.path, inode: inodeOf(address.path) };
+      const { path } = address;
+      const { log } = this.#options;
+      prepareSocketFolder(path);
+      const options = { path, mode: 0o777, occupied: 'replace', log } as const;
+      this.#socketFile = await listenOnUnixSocket(this.#server, options);
     } else {
       const listening = once(this.#server, 'listening');
       this.#server.listen({ fd: address.fd });
@@ -83,7 +87,7 @@ export class PeerListener {
 
   /** No more connections; those that are open stay. */
   stopAccepting(): void {
-    if (this.#socketFile !== undefined) removeSocket(this.#socketFile.path, this.#socketFile.inode);
+    this.#socketFile?.remove();
     this.#socketFile = undefined;
     this.#server.close();
   }

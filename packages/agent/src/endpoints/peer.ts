@@ -6,8 +6,8 @@ import {
   openPeerPidfd,
   readPeerCredentials,
   type PeerCredentials,
-} from '@bonafide/shared/runtime/peer-credentials';
-import { isPidfdAlive } from '@bonafide/shared/runtime/process-exits';
+} from '@bonafide/shared/unix-socket/peer-credentials';
+import { isPidfdAlive } from '@bonafide/shared/unix-socket/process-exits';
 import type { HeldProcess } from '../workload-attestation/attested-process.js';
 
 export class Peer {

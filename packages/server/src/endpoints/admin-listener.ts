@@ -3,9 +3,9 @@ import { stat } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
-import { listenOnUnixSocket, type UnixSocketFile } from '@bonafide/shared/runtime/listen-on-unix-socket';
+import { listenOnUnixSocket, type UnixSocketFile } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { readPeerCredentials, socketDescriptor } from '@bonafide/shared/runtime/peer-credentials';
+import { readPeerCredentials, socketDescriptor } from '@bonafide/shared/unix-socket/peer-credentials';
 import { createPrivateDirectory } from '@bonafide/shared/runtime/private-file';
 import type { Peer } from '../access/peer.js';
 
@@ -32,12 +32,13 @@ export class AdminListener {
 
   /** The folder must be there. @throws BonafideError as `listenOnUnixSocket`. */
   async listen(): Promise<void> {
-    this.#file = await listenOnUnixSocket(this.#server, { path: this.#options.socketPath, mode: 0o600 });
+    const { socketPath: path, log } = this.#options;
+    this.#file = await listenOnUnixSocket(this.#server, { path, mode: 0o600, occupied: 'refuse', log });
   }
 
-  async stopAccepting(): Promise<void> {
+  stopAccepting(): void {
     this.#server.close();
-    await this.#file?.remove();
+    this.#file?.remove();
     this.#file = undefined;
   }
 

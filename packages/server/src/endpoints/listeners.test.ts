@@ -217,7 +217,7 @@ describe('AdminListener', () => {
     expect(statSync(directory.join('private')).mode & 0o777).toBe(0o700);
     expect(statSync(socketPath).mode & 0o777).toBe(0o600);
     expect(await heard(connectPlain(socketPath))).toBe(`uid ${process.getuid?.() ?? -1} pid ${process.pid}`);
-    await listener.stopAccepting();
+    listener.stopAccepting();
     await waitFor('the socket file to go', () => !isThere(socketPath));
   });
 
@@ -234,7 +234,7 @@ describe('AdminListener', () => {
     await listener.listen();
     const socket = connectPlain(socketPath);
     await once(socket, 'connect');
-    await listener.stopAccepting();
+    listener.stopAccepting();
     const closed = heard(socket);
     await waitFor('the connection to be cut', () => {
       listener.destroyConnections();
