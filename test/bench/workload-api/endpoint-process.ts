@@ -19,7 +19,7 @@ export type Answer =
   | { readonly kind: 'memory'; readonly bytes: number }
   | { readonly kind: 'updated'; readonly ms: number };
 
-const [, , socketPath = '', bareSocketPath = ''] = process.argv;
+const [, , socketPath = '', hashingSocketPath = '', bareSocketPath = ''] = process.argv;
 
 const authority = await TestAuthority.create('example.org');
 const identities = new MemoryIdentities(authority.trustDomain);
@@ -27,19 +27,8 @@ const contents = [await content(), await content()];
 let turn = 0;
 identities.set(nextContent());
 
-const attestors = createWorkloadAttestors(
-  workloadAttestorsConfigSchema.parse({ unix: { discover_workload_path: true } }),
-  { log: silentLogger, passwdPath: '/etc/passwd', groupPath: '/etc/group' },
-);
-const endpoint = createWorkloadEndpoint({
-  socketPath,
-  identities,
-  attest: createWorkloadAttestation({ attestors, clock: systemClock, log: silentLogger }),
-  clock: systemClock,
-  log: silentLogger,
-  limits: { maxConnections: 5000, maxConnectionsPerUid: 5000, maxStreamsPerUid: 20_000 },
-});
-await endpoint.listen();
+await serve(socketPath, {});
+await serve(hashingSocketPath, { discover_workload_path: true });
 await serveBareUnary();
 
 process.on('message', (question: Question) => {
@@ -58,6 +47,20 @@ answer({ kind: 'ready' });
 
 function answer(message: Answer): void {
   process.send?.(message);
+}
+
+async function serve(path: string, unix: Readonly<Record<string, unknown>>): Promise<void> {
+  const host = { log: silentLogger, passwdPath: '/etc/passwd', groupPath: '/etc/group' };
+  const attestors = createWorkloadAttestors(workloadAttestorsConfigSchema.parse({ unix }), host);
+  const endpoint = createWorkloadEndpoint({
+    socketPath: path,
+    identities,
+    attest: createWorkloadAttestation({ attestors, clock: systemClock, log: silentLogger }),
+    clock: systemClock,
+    log: silentLogger,
+    limits: { maxConnections: 5000, maxConnectionsPerUid: 5000, maxStreamsPerUid: 20_000 },
+  });
+  await endpoint.listen();
 }
 
 async function content(): Promise<MemoryContent> {
