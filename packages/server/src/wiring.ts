@@ -1,6 +1,6 @@
 /** Constructs the server: every part, given the parts it needs, started in order and stopped in the reverse of it. */
 import { join } from 'node:path';
-import type { DistinguishedName } from '@bonafide/shared/crypto/distinguished-name';
+import type { DistinguishedName } from '@bonafide/shared/crypto/der/distinguished-name';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { createPrivateDirectory } from '@bonafide/shared/runtime/private-file';
@@ -161,6 +161,9 @@ async function startServer(
     clock,
     authorization: createAuthorization({
       findPeer: (key) => peers.find(key),
+      cutConnection: (key) => {
+        peers.cut(key);
+      },
       agentCalls,
       identification: new CallerIdentification({
         directory: graph,

@@ -19,11 +19,16 @@ import { allowedCallers } from './rpc-callers.js';
 export interface AuthorizationOptions {
   /** The peer of the connection whose `remoteAddress` this is; undefined when that connection has ended. */
   readonly findPeer: (key: string | undefined) => Peer | undefined;
+  /** Cuts the connection whose `remoteAddress` this is, with every call on it. */
+  readonly cutConnection: (key: string | undefined) => void;
   readonly identification: CallerIdentification;
   readonly agentCalls: AgentCalls;
   readonly clock: Clock;
   readonly log: Logger;
 }
+
+/** How long the caller of a call that was ended may take to hear of it; one that does not read would otherwise keep the call open. */
+const FAREWELL_MS = 2_000;
 
 export function createAuthorization(options: AuthorizationOptions): ServerInterceptor {
   const refusals = new RefusalLog<Reason>(options);
@@ -38,10 +43,25 @@ function authorizedCall(
 ): ServerInterceptingCall {
   const end = new AbortController();
   // Read now: it says nothing once the connection has ended.
-  const peer = options.findPeer(call.getConnectionInfo().remoteAddress);
+  const connection = call.getConnectionInfo().remoteAddress;
+  const peer = options.findPeer(connection);
   let authContext: AuthContext = {};
   const refuse = (error: unknown): void => {
     call.sendStatus(toServiceError(error));
+  };
+  const endOnceLetIn = (refusal: BonafideError): void => {
+    refuse(refusal);
+    if (end.signal.aborted) return;
+    const farewell = options.clock.schedule(FAREWELL_MS, () => {
+      options.cutConnection(connection);
+    });
+    end.signal.addEventListener(
+      'abort',
+      () => {
+        farewell.cancel();
+      },
+      { once: true },
+    );
   };
   const authorized = new ServerInterceptingCall(call, {
     start: (next) => {
@@ -51,7 +71,7 @@ function authorizedCall(
             .then((context) => {
               authContext = authContextOf(context);
               const { caller } = context;
-              if (caller.kind === 'agent') options.agentCalls.track(caller.agentId, end.signal, refuse);
+              if (caller.kind === 'agent') options.agentCalls.track(caller.agentId, end.signal, endOnceLetIn);
               proceed(metadata);
             })
             .catch(refuse);
