@@ -1,6 +1,6 @@
 /** Certificates for tests, right or wrong on purpose: every field that a verifier should look at can be set. */
 import { createHash, randomBytes, sign, type KeyObject } from 'node:crypto';
-import { contextTag, DER_TAG } from '@bonafide/shared/crypto/der-tag';
+import { contextTag, DER_TAG } from '@bonafide/shared/crypto/der/der-tag';
 import {
   derBitString,
   derElement,
@@ -8,8 +8,8 @@ import {
   derSequence,
   derTime,
   derUnsignedInteger,
-} from '@bonafide/shared/crypto/der-writer';
-import { encodeOid, OID } from '@bonafide/shared/crypto/object-identifier';
+} from '@bonafide/shared/crypto/der/der-writer';
+import { encodeOid, OID } from '@bonafide/shared/crypto/der/object-identifier';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 
 /** Bits of the key usage extension, most significant first (RFC 5280 section 4.2.1.3). */

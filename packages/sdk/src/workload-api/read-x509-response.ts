@@ -1,7 +1,7 @@
 /** From the Workload API's messages to an X509Context; a message with a field missing or malformed is refused whole (section 4.5). */
 import { importPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
-import { DER_TAG } from '@bonafide/shared/crypto/der-tag';
-import { DerReader } from '@bonafide/shared/crypto/der-reader';
+import { DER_TAG } from '@bonafide/shared/crypto/der/der-tag';
+import { DerReader } from '@bonafide/shared/crypto/der/der-reader';
 import { parseX509SvidLeaf } from '@bonafide/shared/crypto/verify-x509-svid';
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';

@@ -1,5 +1,5 @@
 /** spire.api.server.debug.v1.Debug: a glance at the server from within. */
-import { formatDistinguishedName } from '@bonafide/shared/crypto/distinguished-name';
+import { formatDistinguishedName } from '@bonafide/shared/crypto/der/distinguished-name';
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { spiffeIdToProto } from '@bonafide/shared/rpc/codec/spiffe-id';
 import type { _spire_api_server_debug_v1_GetInfoResponse_Cert as Certificate } from '@bonafide/shared/rpc/gen/spire/api/server/debug/v1/GetInfoResponse';

@@ -1,7 +1,7 @@
 /** The life of the authorities we sign with: made, published, put to use, retired; the same after a restart. */
 import { randomUUID } from 'node:crypto';
 import { createSelfSignedAuthority } from '@bonafide/shared/crypto/self-signed-authority';
-import type { DistinguishedName } from '@bonafide/shared/crypto/distinguished-name';
+import type { DistinguishedName } from '@bonafide/shared/crypto/der/distinguished-name';
 import type { KeyType } from '@bonafide/shared/crypto/key-type';
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
@@ -52,6 +52,7 @@ export class AuthorityRotation implements SigningAuthorities {
   #records: readonly X509AuthorityRecord[] = [];
   #signers: ReadonlyMap<string, Signer> = new Map();
   #active: X509SigningAuthority | undefined;
+  #activeFrom = new Date(0);
   #timer: Timer | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -73,9 +74,15 @@ export class AuthorityRotation implements SigningAuthorities {
 
   activeX509(): X509SigningAuthority {
     const active = this.#active;
+    const now = this.#options.clock.now();
     if (active === undefined) throw new BonafideError('unavailable', 'no signing authority is active yet');
-    if (active.notAfter <= this.#options.clock.now())
-      throw new BonafideError('unavailable', 'the signing authority has expired');
+    // After the clock was set: nobody would accept what it signs, and the next one is soon there.
+    if (active.notAfter <= now) throw new BonafideError('unavailable', 'the signing authority has expired');
+    if (this.#activeFrom > now)
+      throw new BonafideError(
+        'unavailable',
+        'the signing authority is not valid yet: the clock was set back',
+      );
     return active;
   }
 
@@ -242,9 +249,10 @@ export class AuthorityRotation implements SigningAuthorities {
     const signer = record === undefined ? undefined : this.#signers.get(record.keyId);
     const [certificate, ...intermediates] = record?.certificateChain ?? [];
     if (record === undefined || signer === undefined || certificate === undefined) return;
-    const { authorityId, notAfter } = record;
+    const { authorityId, notBefore, notAfter } = record;
     const active: X509SigningAuthority = { authorityId, certificate, intermediates, signer, notAfter };
     this.#active = active;
+    this.#activeFrom = notBefore;
     for (const listener of this.#listeners) listener(active);
   }
 

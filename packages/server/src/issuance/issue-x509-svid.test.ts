@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
-import { formatDistinguishedName } from '@bonafide/shared/crypto/distinguished-name';
+import { formatDistinguishedName } from '@bonafide/shared/crypto/der/distinguished-name';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
 import { KEY_TYPES, type KeyType } from '@bonafide/shared/crypto/key-type';
 import { encodePem } from '@bonafide/shared/crypto/pem';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { encodeDistinguishedName } from '@bonafide/shared/crypto/distinguished-name';
+import { encodeDistinguishedName } from '@bonafide/shared/crypto/der/distinguished-name';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
-import { OID } from '@bonafide/shared/crypto/object-identifier';
+import { OID } from '@bonafide/shared/crypto/der/object-identifier';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import { encodeTbsCertificate, type TbsCertificateFields } from '@bonafide/shared/crypto/sign-certificate';
 import { signatureAlgorithmFor } from '@bonafide/shared/crypto/signature-algorithm';
@@ -14,7 +14,7 @@ import {
   encodeSubjectAlternativeNameExtension,
   encodeSubjectKeyIdentifier,
   encodeX509Extension,
-} from '@bonafide/shared/crypto/x509-extension';
+} from '@bonafide/shared/crypto/der/x509-extension';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { lintX509Svid, type X509SvidExpectation } from './lint-x509-svid.js';
 

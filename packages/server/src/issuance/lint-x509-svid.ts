@@ -1,6 +1,6 @@
 /** The last look before signing: reads back what will be signed and checks every MUST of X509-SVID sections 2 to 4 and RFC 5280. */
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
-import { OID } from '@bonafide/shared/crypto/object-identifier';
+import { OID } from '@bonafide/shared/crypto/der/object-identifier';
 import type { SignatureAlgorithm } from '@bonafide/shared/crypto/signature-algorithm';
 import { subjectKeyIdentifier } from '@bonafide/shared/crypto/subject-public-key';
 import { parseTbsCertificate, type TbsCertificate } from '@bonafide/shared/crypto/x509-certificate';

@@ -1,9 +1,9 @@
 /** The DER of an X.509-SVID (X509-SVID sections 2 to 4) with everything that one authority's SVIDs share written once. */
 import { hash } from 'node:crypto';
-import { derElement, derSequence, derTime, derUnsignedInteger } from '@bonafide/shared/crypto/der-writer';
-import { contextTag } from '@bonafide/shared/crypto/der-tag';
-import { encodeNameAttribute } from '@bonafide/shared/crypto/distinguished-name';
-import { OID } from '@bonafide/shared/crypto/object-identifier';
+import { derElement, derSequence, derTime, derUnsignedInteger } from '@bonafide/shared/crypto/der/der-writer';
+import { contextTag } from '@bonafide/shared/crypto/der/der-tag';
+import { encodeNameAttribute } from '@bonafide/shared/crypto/der/distinguished-name';
+import { OID } from '@bonafide/shared/crypto/der/object-identifier';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import { VERSION_3 } from '@bonafide/shared/crypto/sign-certificate';
 import { signatureAlgorithmFor, type SignatureAlgorithm } from '@bonafide/shared/crypto/signature-algorithm';
@@ -16,7 +16,7 @@ import {
   encodeKeyUsages,
   encodeSubjectAlternativeNameExtension,
   encodeSubjectKeyIdentifier,
-} from '@bonafide/shared/crypto/x509-extension';
+} from '@bonafide/shared/crypto/der/x509-extension';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { X509SigningAuthority } from '../authority/x509-signing-authority.js';

@@ -12,12 +12,12 @@ import {
   verifyCertificateSigningRequest,
   type VerifiedCsr,
 } from './certificate-signing-request.js';
-import { contextTag, DER_TAG } from './der-tag.js';
-import { derBitString, derElement, derSequence, derUnsignedInteger } from './der-writer.js';
+import { contextTag, DER_TAG } from './der/der-tag.js';
+import { derBitString, derElement, derSequence, derUnsignedInteger } from './der/der-writer.js';
 import { generatePrivateKey } from './generate-key.js';
 import { KEY_TYPES } from './key-type.js';
 import { encodePem } from './pem.js';
-import { encodeOid, OID } from './object-identifier.js';
+import { encodeOid, OID } from './der/object-identifier.js';
 
 const uriNames = ['spiffe://example.org/ns/default/sa/web'];
 const dnsNames = ['web.example.org', '*.web.example.org'];

@@ -1,17 +1,17 @@
 /** PKCS#10 certification requests (RFC 2986): parsed strictly, verified for possession of the key, and created. */
 import type { KeyObject } from 'node:crypto';
 import { invalidArgument } from '../errors/bonafide-error.js';
-import { DerReader } from './der-reader.js';
-import { derBitString, derElement, derSequence, derUnsignedInteger } from './der-writer.js';
-import { contextTag, DER_TAG } from './der-tag.js';
+import { DerReader } from './der/der-reader.js';
+import { derBitString, derElement, derSequence, derUnsignedInteger } from './der/der-writer.js';
+import { contextTag, DER_TAG } from './der/der-tag.js';
 import {
   checkDistinguishedName,
   encodeDistinguishedName,
   type DistinguishedName,
-} from './distinguished-name.js';
-import { parseSubjectAlternativeNames, type SubjectAlternativeNames } from './general-names.js';
+} from './der/distinguished-name.js';
+import { parseSubjectAlternativeNames, type SubjectAlternativeNames } from './der/general-names.js';
 import { keyTypeOf } from './key-type.js';
-import { encodeOid, OID } from './object-identifier.js';
+import { encodeOid, OID } from './der/object-identifier.js';
 import { exportSpki } from './private-key-encoding.js';
 import {
   parseSignatureAlgorithm,
@@ -26,7 +26,7 @@ import {
   unsupportedPublicKey,
   type SubjectPublicKey,
 } from './subject-public-key.js';
-import { encodeSubjectAlternativeNameExtension, parseX509Extensions } from './x509-extension.js';
+import { encodeSubjectAlternativeNameExtension, parseX509Extensions } from './der/x509-extension.js';
 
 export const MAX_CSR_BYTES = 16 * 1024;
 const SUBJECT = 'CSR';

@@ -1,8 +1,8 @@
 /** Keys to bytes and back: PKCS#8 (RFC 5208) for private keys, SubjectPublicKeyInfo (RFC 5280 section 4.1) for public ones. */
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { BonafideError, invalidArgument } from '../errors/bonafide-error.js';
-import { enterOnly } from './der-reader.js';
-import { DER_TAG } from './der-tag.js';
+import { enterOnly } from './der/der-reader.js';
+import { DER_TAG } from './der/der-tag.js';
 import { keyTypeOf } from './key-type.js';
 
 // OpenSSL's encoders cost more than making the key; for P-256 the bytes around the numbers never change (RFC 5915, RFC 5480).

@@ -1,7 +1,7 @@
 /** A trust domain's own root: a self-signed signing certificate (X509-SVID sections 3.2 and 4, RFC 5280). */
 import { trustDomainId } from '../spiffe-id/spiffe-id.js';
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
-import { encodeDistinguishedName, type DistinguishedName } from './distinguished-name.js';
+import { encodeDistinguishedName, type DistinguishedName } from './der/distinguished-name.js';
 import { exportSpki } from './private-key-encoding.js';
 import { generateSerialNumber, signCertificate } from './sign-certificate.js';
 import type { Signer } from './signer.js';
@@ -12,7 +12,7 @@ import {
   encodeKeyUsages,
   encodeSubjectAlternativeNameExtension,
   encodeSubjectKeyIdentifier,
-} from './x509-extension.js';
+} from './der/x509-extension.js';
 
 export interface SelfSignedAuthorityContent {
   readonly trustDomain: TrustDomain;

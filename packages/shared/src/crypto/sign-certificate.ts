@@ -1,7 +1,7 @@
 /** Makes a certificate from explicitly named fields (RFC 5280 section 4.1); the cold paths: authorities and tests. */
 import { randomBytes } from 'node:crypto';
-import { derBitString, derElement, derSequence, derTime, derUnsignedInteger } from './der-writer.js';
-import { contextTag, DER_TAG } from './der-tag.js';
+import { derBitString, derElement, derSequence, derTime, derUnsignedInteger } from './der/der-writer.js';
+import { contextTag, DER_TAG } from './der/der-tag.js';
 import { signatureAlgorithmFor, type SignatureAlgorithm } from './signature-algorithm.js';
 import type { Signer } from './signer.js';
 

@@ -1,10 +1,10 @@
 /** The signature algorithms of certificates and CSRs (RFC 5758, RFC 4055): ECDSA and RSA PKCS#1 v1.5 with SHA-2. */
 import { sign, verify, type KeyObject } from 'node:crypto';
 import { invalidArgument } from '../errors/bonafide-error.js';
-import { derElement, derSequence } from './der-writer.js';
-import { DER_TAG } from './der-tag.js';
+import { derElement, derSequence } from './der/der-writer.js';
+import { DER_TAG } from './der/der-tag.js';
 import type { KeyType } from './key-type.js';
-import { encodeOid, OID } from './object-identifier.js';
+import { encodeOid, OID } from './der/object-identifier.js';
 
 export type SignatureHash = 'sha256' | 'sha384' | 'sha512';
 

@@ -1,10 +1,10 @@
 /** SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7, RFC 5480): which keys we accept, and their quick import. */
 import { createPublicKey, hash, KeyObject, webcrypto } from 'node:crypto';
 import { invalidArgument, type BonafideError } from '../errors/bonafide-error.js';
-import { DerReader } from './der-reader.js';
-import { derElement, derSequence } from './der-writer.js';
-import { DER_TAG } from './der-tag.js';
-import { encodeOid, OID } from './object-identifier.js';
+import { DerReader } from './der/der-reader.js';
+import { derElement, derSequence } from './der/der-writer.js';
+import { DER_TAG } from './der/der-tag.js';
+import { encodeOid, OID } from './der/object-identifier.js';
 
 const P256_IDENTIFIER = derSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p256));
 const P384_IDENTIFIER = derSequence(encodeOid(OID.ecPublicKey), encodeOid(OID.p384));

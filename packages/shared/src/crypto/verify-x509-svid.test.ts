@@ -1,8 +1,8 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { parseTrustDomain } from '../spiffe-id/trust-domain.js';
-import { encodeDistinguishedName } from './distinguished-name.js';
-import { OID } from './object-identifier.js';
+import { encodeDistinguishedName } from './der/distinguished-name.js';
+import { OID } from './der/object-identifier.js';
 import { exportSpki } from './private-key-encoding.js';
 import { generateSerialNumber, signCertificate } from './sign-certificate.js';
 import { createKeySigner } from './signer.js';
@@ -16,7 +16,7 @@ import {
   encodeSubjectKeyIdentifier,
   encodeX509Extension,
   type KeyUsage,
-} from './x509-extension.js';
+} from './der/x509-extension.js';
 
 const now = new Date('2030-06-01T00:00:00Z');
 const before = new Date('2030-05-31T00:00:00Z');

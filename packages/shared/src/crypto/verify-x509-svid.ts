@@ -2,7 +2,7 @@
 import { invalidArgument } from '../errors/bonafide-error.js';
 import { pathOf, trustDomainOf, type SpiffeId } from '../spiffe-id/spiffe-id.js';
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
-import { OID } from './object-identifier.js';
+import { OID } from './der/object-identifier.js';
 import { verifySignatureSync } from './signature-algorithm.js';
 import { parseX509Certificate, type X509Certificate } from './x509-certificate.js';
 

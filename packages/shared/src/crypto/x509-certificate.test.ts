@@ -5,14 +5,14 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { BonafideError } from '../errors/bonafide-error.js';
 import { parseTrustDomain } from '../spiffe-id/trust-domain.js';
-import { encodeDistinguishedName, formatDistinguishedName } from './distinguished-name.js';
+import { encodeDistinguishedName, formatDistinguishedName } from './der/distinguished-name.js';
 import { generatePrivateKey } from './generate-key.js';
 import { createSelfSignedAuthority } from './self-signed-authority.js';
 import { generateSerialNumber, signCertificate, type TbsCertificateFields } from './sign-certificate.js';
 import { createKeySigner, type Signer } from './signer.js';
-import { OID } from './object-identifier.js';
+import { OID } from './der/object-identifier.js';
 import { exportSpki } from './private-key-encoding.js';
-import { derOctetString } from './der-writer.js';
+import { derOctetString } from './der/der-writer.js';
 import {
   encodeBasicConstraints,
   encodeExtendedKeyUsages,
@@ -21,7 +21,7 @@ import {
   encodeSubjectKeyIdentifier,
   encodeX509Extension,
   KEY_USAGES,
-} from './x509-extension.js';
+} from './der/x509-extension.js';
 import { parseX509Certificate } from './x509-certificate.js';
 
 const notBefore = new Date('2030-01-01T00:00:00Z');

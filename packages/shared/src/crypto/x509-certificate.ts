@@ -2,11 +2,11 @@
 import type { KeyObject } from 'node:crypto';
 import { invalidArgument } from '../errors/bonafide-error.js';
 import { parseSpiffeId, type SpiffeId } from '../spiffe-id/spiffe-id.js';
-import { DerReader } from './der-reader.js';
-import { contextTag, DER_TAG } from './der-tag.js';
-import { checkDistinguishedName } from './distinguished-name.js';
-import { parseSubjectAlternativeNames } from './general-names.js';
-import { OID } from './object-identifier.js';
+import { DerReader } from './der/der-reader.js';
+import { contextTag, DER_TAG } from './der/der-tag.js';
+import { checkDistinguishedName } from './der/distinguished-name.js';
+import { parseSubjectAlternativeNames } from './der/general-names.js';
+import { OID } from './der/object-identifier.js';
 import { parseSignatureAlgorithm, type SignatureAlgorithm } from './signature-algorithm.js';
 import {
   importSubjectPublicKeySync,
@@ -22,7 +22,7 @@ import {
   parseX509Extensions,
   type KeyUsage,
   type X509Extension,
-} from './x509-extension.js';
+} from './der/x509-extension.js';
 
 const MAX_CERTIFICATE_BYTES = 64 * 1024;
 const MAX_SERIAL_NUMBER_BYTES = 20;

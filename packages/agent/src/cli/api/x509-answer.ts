@@ -1,6 +1,6 @@
 /** An answer of the Workload API as a workload would take it: parsed whole, and verified against the bundle that came with it. */
-import { DerReader } from '@bonafide/shared/crypto/der-reader';
-import { DER_TAG } from '@bonafide/shared/crypto/der-tag';
+import { DerReader } from '@bonafide/shared/crypto/der/der-reader';
+import { DER_TAG } from '@bonafide/shared/crypto/der/der-tag';
 import { importPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
 import { verifyX509Svid } from '@bonafide/shared/crypto/verify-x509-svid';
 import { parseX509Certificate, type X509Certificate } from '@bonafide/shared/crypto/x509-certificate';

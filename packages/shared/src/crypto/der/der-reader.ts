@@ -1,5 +1,5 @@
 /** A strict DER reader (X.690 section 10): exact tags, shortest lengths, no indefinite form, nothing left over. */
-import { invalidArgument, type BonafideError } from '../errors/bonafide-error.js';
+import { invalidArgument, type BonafideError } from '../../errors/bonafide-error.js';
 import { DER_TAG } from './der-tag.js';
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BonafideError } from '../errors/bonafide-error.js';
+import { BonafideError } from '../../errors/bonafide-error.js';
 import { DerReader, enterOnly } from './der-reader.js';
 import { DER_TAG } from './der-tag.js';
 import {
