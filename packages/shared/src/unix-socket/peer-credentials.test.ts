@@ -1,15 +1,27 @@
-import { spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import ts from 'typescript';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openPeerPidfd, readPeerCredentials, socketDescriptor } from './peer-credentials.js';
 import { isPidfdAlive } from './process-exits.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'peer-credentials-'));
 const cleanups: (() => void)[] = [];
+const canUnshare = spawnSync('unshare', ['--pid', '--fork', 'true']).status === 0;
 afterEach(() => {
   for (const cleanup of cleanups.splice(0)) cleanup();
 });
@@ -111,7 +123,61 @@ describe('peer credentials', () => {
     });
     expect(() => readPeerCredentials(file)).toThrow('errno 88');
   });
+
+  it.runIf(canUnshare)(
+    'refuses a caller that this pid namespace does not contain, whom the kernel shows as pid 0 (needs unshare)',
+    async () => {
+      // The listener lives in a pid namespace of its own, and this test, the caller, outside of it.
+      const path = join(folder, 'namespace.sock');
+      const script = `
+        import { createServer } from 'node:net';
+        import { readPeerCredentials, socketDescriptor } from './unix-socket/peer-credentials.js';
+        createServer((socket) => {
+          try { socket.end(JSON.stringify(readPeerCredentials(socketDescriptor(socket)))); }
+          catch (error) { socket.end(error.reason + ': ' + error.message); }
+        }).listen(process.argv[2]);
+        setTimeout(() => process.exit(), 30_000);`;
+      const program = transpile(script);
+      const args = ['--pid', '--fork', '--kill-child', process.execPath, program, path];
+      const modules = createRequire(import.meta.url).resolve.paths('koffi') ?? [];
+      const child = spawn('unshare', args, {
+        env: { PATH: process.env['PATH'], NODE_PATH: modules.join(':') },
+        stdio: ['ignore', 'inherit', 'inherit'],
+      });
+      cleanups.push(() => child.kill('SIGKILL'));
+      const answer = await vi.waitFor(
+        async () => {
+          const [bytes] = (await once(connect(path), 'data')) as [Buffer];
+          return bytes.toString();
+        },
+        { timeout: 15_000, interval: 50 },
+      );
+      expect(answer).toBe(
+        'permission_denied: the caller is not visible from here: it must run in this pid namespace or in one below it',
+      );
+    },
+  );
 });
+
+/** The script, beside what it imports, as JavaScript in a temporary folder: for a process without the test runner. */
+function transpile(script: string): string {
+  const target = mkdtempSync(join(folder, 'js-'));
+  writeFileSync(join(target, 'package.json'), '{"type":"module"}');
+  for (const file of ['errors/bonafide-error', 'unix-socket/libc', 'unix-socket/peer-credentials']) {
+    mkdirSync(join(target, dirname(file)), { recursive: true });
+    const source = readFileSync(join(import.meta.dirname, '..', `${file}.ts`), 'utf8');
+    const { outputText } = ts.transpileModule(source, {
+      compilerOptions: {
+        module: ts.ModuleKind.ESNext,
+        target: ts.ScriptTarget.ES2023,
+        verbatimModuleSyntax: true,
+      },
+    });
+    writeFileSync(join(target, `${file}.js`), outputText);
+  }
+  writeFileSync(join(target, 'script.js'), script);
+  return join(target, 'script.js');
+}
 
 process.on('exit', () => {
   rmSync(folder, { recursive: true, force: true });
