@@ -1,7 +1,7 @@
 /** Files that hold secrets or must never be seen half-written: 0600 in 0700 folders, replaced atomically. */
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { BonafideError, errorMessage } from '../errors/bonafide-error.js';
 import { createDirectory } from './create-directory.js';
 
