@@ -36,7 +36,7 @@ import { createNodeAttestors } from './node-attestation/attestors.js';
 import { pruneExpiredEntries } from './registration/prune-expired-entries.js';
 import { Registration } from './registration/registration.js';
 import { openStore } from './store/open-store.js';
-import { EntryGraph } from './sync/entry-graph.js';
+import { EntryGraph } from './entry-graph/entry-graph.js';
 import { WatchStreams } from './sync/watch-streams.js';
 import { FederatedBundles } from './trust-bundle/federated-bundles.js';
 import { OwnBundle } from './trust-bundle/own-bundle.js';

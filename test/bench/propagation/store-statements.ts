@@ -1,6 +1,6 @@
 /** How many SQL statements one change costs, from its creation until every agent has it: a server's store and sync rooms in this process. */
 import { createRequire } from 'node:module';
-import { EntryGraph } from '@bonafide/server/sync/entry-graph';
+import { EntryGraph } from '@bonafide/server/entry-graph/entry-graph';
 import { Registration } from '@bonafide/server/registration/registration';
 import { exampleBundle, exampleEntry, exampleNode } from '@bonafide/server/store/example-records';
 import { openStore } from '@bonafide/server/store/open-store';

@@ -16,7 +16,7 @@ import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/stat
 import { parseTrustDomainOrId, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { callContext, type AuthorizedCallContext } from '../access/call-context.js';
 import type { Store } from '../store/store.js';
-import type { EntryGraph } from '../sync/entry-graph.js';
+import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { FederatedBundles } from '../trust-bundle/federated-bundles.js';
 import type { OwnBundle } from '../trust-bundle/own-bundle.js';
 import { pageFromProto } from './page.js';

@@ -7,7 +7,7 @@ import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
 import { unixSeconds, type Clock } from '@bonafide/shared/runtime/clock';
 import { callContext } from '../access/call-context.js';
-import type { EntryGraph } from '../sync/entry-graph.js';
+import type { EntryGraph } from '../entry-graph/entry-graph.js';
 
 export interface DebugApiOptions {
   readonly graph: EntryGraph;

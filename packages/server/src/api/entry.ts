@@ -9,7 +9,7 @@ import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/stat
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { callContext, callingAgent } from '../access/call-context.js';
 import type { BatchResult, Registration } from '../registration/registration.js';
-import type { EntryGraph } from '../sync/entry-graph.js';
+import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import { ownEntryFilter } from './entry-filter.js';
 import { pageFromProto } from './page.js';
 import { syncAuthorizedEntriesHandler } from './sync-authorized-entries.js';

@@ -12,7 +12,7 @@ import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { callContext, callingAgent } from '../access/call-context.js';
 import type { RateLimits } from '../access/rate-limits.js';
 import type { IssuedX509Svid, X509SvidIssuer } from '../issuance/x509-svid-request.js';
-import type { EntryGraph } from '../sync/entry-graph.js';
+import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import { checkWorkloadId } from './own-ids.js';
 import { unimplemented } from './unimplemented.js';
 

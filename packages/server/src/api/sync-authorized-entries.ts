@@ -10,7 +10,7 @@ import { readMessages } from '@bonafide/shared/rpc/read-messages';
 import { writeMessage } from '@bonafide/shared/rpc/write-message';
 import { unixSeconds } from '@bonafide/shared/runtime/clock';
 import { callContext, callingAgent } from '../access/call-context.js';
-import type { EntryGraph } from '../sync/entry-graph.js';
+import type { EntryGraph } from '../entry-graph/entry-graph.js';
 
 const PAGE_SIZE = 500;
 

@@ -1,7 +1,7 @@
 /** The last changes with the agents they concern, so that an agent which was away for a while gets what it missed and not everything. */
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import type { GraphChange } from './graph-change.js';
+import type { GraphChange } from '../entry-graph/graph-change.js';
 
 const MAX_CHANGES = 10_000;
 /** Names of agents and entries remembered in all; about 8 bytes each. */

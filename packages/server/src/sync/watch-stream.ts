@@ -5,7 +5,7 @@ import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import type { WatchDelta, WatchResponse } from '@bonafide/shared/sync/watch-message';
-import type { EntryGraph } from './entry-graph.js';
+import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import { entryPages } from './entry-pages.js';
 import type { Turns } from './turns.js';
 

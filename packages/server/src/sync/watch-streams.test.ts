@@ -8,7 +8,7 @@ import { exampleBundle, exampleEntry, exampleNode, exampleTrustDomain } from '..
 import type { AttestedNode } from '../store/node-record.js';
 import { openStore } from '../store/open-store.js';
 import type { Store } from '../store/store.js';
-import { EntryGraph } from './entry-graph.js';
+import { EntryGraph } from '../entry-graph/entry-graph.js';
 import { WatchingAgent, settle } from './watching-agent.js';
 import { WatchStreams } from './watch-streams.js';
 

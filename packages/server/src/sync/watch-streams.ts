@@ -8,8 +8,8 @@ import type { WatchHello } from '@bonafide/shared/sync/watch-message';
 import type { AttestedNode } from '../store/node-record.js';
 import { ChangeHistory } from './change-history.js';
 import { DeliveryReceipts, type DeliveryReport, type DeliveryWait } from './delivery-receipts.js';
-import type { EntryGraph } from './entry-graph.js';
-import type { GraphChange } from './graph-change.js';
+import type { EntryGraph } from '../entry-graph/entry-graph.js';
+import type { GraphChange } from '../entry-graph/graph-change.js';
 import { Turns } from './turns.js';
 import { WatchStream, type WatchTransport } from './watch-stream.js';
 
