@@ -67,7 +67,7 @@ export class PeerListener {
     if ('path' in address) {
       const { path } = address;
       const { log } = this.#options;
-      prepareSocketFolder(path);
+      await prepareSocketFolder(path);
       const options = { path, mode: 0o777, occupied: 'replace', log } as const;
       this.#socketFile = await listenOnUnixSocket(this.#server, options);
     } else {
