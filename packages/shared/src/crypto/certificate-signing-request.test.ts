@@ -189,6 +189,19 @@ describe('a damaged CSR', () => {
 });
 
 describe('a CSR that nobody should send', () => {
+  it('is not made for a name that is not ASCII, which would become another name', async () => {
+    const key = await generatePrivateKey('ec-p256');
+    for (const names of [
+      { uriNames: ['spiffe://example.org/\u{430}'] },
+      { dnsNames: ['b\u{e4}nk.example'] },
+    ]) {
+      await expect(createCertificateSigningRequest(key, names)).rejects.toMatchObject({
+        reason: 'invalid_argument',
+        message: expect.stringContaining('is not ASCII') as string,
+      });
+    }
+  });
+
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const spkiOf = (key: KeyObject): Buffer => key.export({ format: 'der', type: 'spki' });
 

@@ -1,4 +1,5 @@
 /** Subject alternative names (RFC 5280 section 4.2.1.6): the URI and DNS names; other kinds are checked for shape and passed over. */
+import { invalidArgument } from '../../errors/bonafide-error.js';
 import { enterOnly } from './der-reader.js';
 import { derElement, derSequence } from './der-writer.js';
 import { contextTag } from './der-tag.js';
@@ -29,10 +30,18 @@ export function parseSubjectAlternativeNames(value: Buffer, subject: string): Su
   return { uriNames, dnsNames };
 }
 
-/** URIs first. @param names ASCII; the caller has checked them. */
+/** URIs first. @throws BonafideError `invalid_argument` for a name that is not ASCII, which IA5String cannot say. */
 export function encodeSubjectAlternativeNames(names: SubjectAlternativeNames): Buffer {
   return derSequence(
-    ...names.uriNames.map((name) => derElement(URI_NAME, Buffer.from(name, 'latin1'))),
-    ...names.dnsNames.map((name) => derElement(DNS_NAME, Buffer.from(name, 'latin1'))),
+    ...names.uriNames.map((name) => derElement(URI_NAME, ia5String(name))),
+    ...names.dnsNames.map((name) => derElement(DNS_NAME, ia5String(name))),
   );
+}
+
+function ia5String(name: string): Buffer {
+  const bytes = Buffer.from(name);
+  if (bytes.some((byte) => byte > 0x7f)) {
+    throw invalidArgument(`name ${JSON.stringify(name)} is not ASCII; URIs and DNS names must be`);
+  }
+  return bytes;
 }
