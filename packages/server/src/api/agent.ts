@@ -14,10 +14,10 @@ import type { RateLimits } from '../access/rate-limits.js';
 import type { AgentAttestationOptions } from '../node-attestation/attest-agent.js';
 import type { AttestedAgents } from '../node-attestation/attested-agents.js';
 import { createJoinToken } from '../node-attestation/create-join-token.js';
-import { nodeFilterFromProto } from './agent-filter.js';
+import { nodeFilterFromProto } from './request/agent-filter.js';
 import { attestAgentHandler } from './attest-agent.js';
-import { checkAgentId, checkWorkloadId } from './own-ids.js';
-import { pageFromProto } from './page.js';
+import { checkAgentId, checkWorkloadId } from './request/own-ids.js';
+import { pageFromProto } from './request/page.js';
 
 export interface AgentApiOptions extends AgentAttestationOptions {
   readonly agents: AttestedAgents;

@@ -19,7 +19,7 @@ import type { Store } from '../store/store.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { FederatedBundles } from '../trust-bundle/federated-bundles.js';
 import type { OwnBundle } from '../trust-bundle/own-bundle.js';
-import { pageFromProto } from './page.js';
+import { pageFromProto } from './request/page.js';
 import { unimplemented } from './unimplemented.js';
 
 export interface BundleApiOptions {

@@ -10,8 +10,8 @@ import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { callContext, callingAgent } from '../access/call-context.js';
 import type { BatchResult, Registration } from '../registration/registration.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
-import { ownEntryFilter } from './entry-filter.js';
-import { pageFromProto } from './page.js';
+import { ownEntryFilter } from './request/entry-filter.js';
+import { pageFromProto } from './request/page.js';
 import { syncAuthorizedEntriesHandler } from './sync-authorized-entries.js';
 
 export interface EntryApiOptions {

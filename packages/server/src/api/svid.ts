@@ -13,7 +13,7 @@ import { callContext, callingAgent } from '../access/call-context.js';
 import type { RateLimits } from '../access/rate-limits.js';
 import type { IssuedX509Svid, X509SvidIssuer } from '../issuance/x509-svid-request.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
-import { checkWorkloadId } from './own-ids.js';
+import { checkWorkloadId } from './request/own-ids.js';
 import { unimplemented } from './unimplemented.js';
 
 export interface SvidApiOptions {

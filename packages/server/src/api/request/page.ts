@@ -1,6 +1,6 @@
 /** Pages of lists, as requests ask for them. */
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
-import type { PageRequest } from '../store/store.js';
+import type { PageRequest } from '../../store/store.js';
 
 /** More than this many are not sent at once, whatever was asked for. */
 const LARGEST_PAGE = 5_000;

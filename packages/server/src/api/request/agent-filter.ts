@@ -2,7 +2,7 @@
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { selectorFilterFromProto } from '@bonafide/shared/rpc/codec/selector';
 import type { _spire_api_server_agent_v1_ListAgentsRequest_Filter__Output as AgentFilter } from '@bonafide/shared/rpc/gen/spire/api/server/agent/v1/ListAgentsRequest';
-import type { NodeFilter } from '../store/node-record.js';
+import type { NodeFilter } from '../../store/node-record.js';
 
 /** @throws BonafideError `invalid_argument`. */
 export function nodeFilterFromProto(filter: AgentFilter | null): NodeFilter {

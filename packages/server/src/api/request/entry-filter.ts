@@ -1,7 +1,7 @@
 /** The filter of ListEntries and CountEntries, held to our own trust domain. */
 import { entryFilterFromProto } from '@bonafide/shared/rpc/codec/entry-filter';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import type { EntryFilter } from '../store/entry-record.js';
+import type { EntryFilter } from '../../store/entry-record.js';
 import { checkMember, checkWorkloadId } from './own-ids.js';
 
 /** @throws BonafideError `invalid_argument`. */
