@@ -1,7 +1,6 @@
 /** From the Workload API's messages to an X509Context; a message with a field missing or malformed is refused whole (section 4.5). */
+import { splitCertificates } from '@bonafide/shared/crypto/certificate-sequence';
 import { importPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
-import { DER_TAG } from '@bonafide/shared/crypto/der/der-tag';
-import { DerReader } from '@bonafide/shared/crypto/der/der-reader';
 import { parseX509SvidLeaf } from '@bonafide/shared/crypto/verify-x509-svid';
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
@@ -70,15 +69,6 @@ function readBundle(id: string, der: Buffer): X509Bundle {
   } catch (error) {
     throw malformed(`bundle of ${JSON.stringify(id)}`, error);
   }
-}
-
-/** Certificates follow one another without anything between them. */
-function splitCertificates(bytes: Buffer, field: string): readonly Buffer[] {
-  const certificates: Buffer[] = [];
-  const reader = new DerReader(bytes, field);
-  while (!reader.isAtEnd()) certificates.push(reader.readElement(DER_TAG.sequence, 'certificate'));
-  if (certificates.length === 0) throw malformed(field, 'is empty');
-  return certificates;
 }
 
 /** Section 5.2.1: of several with one hint, the first. */

@@ -1,6 +1,5 @@
 /** An answer of the Workload API as a workload would take it: parsed whole, and verified against the bundle that came with it. */
-import { DerReader } from '@bonafide/shared/crypto/der/der-reader';
-import { DER_TAG } from '@bonafide/shared/crypto/der/der-tag';
+import { splitCertificates } from '@bonafide/shared/crypto/certificate-sequence';
 import { importPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
 import { verifyX509Svid } from '@bonafide/shared/crypto/verify-x509-svid';
 import { parseX509Certificate, type X509Certificate } from '@bonafide/shared/crypto/x509-certificate';
@@ -48,15 +47,8 @@ function readSvid(
   return { spiffeId, hint: svid.hint, certificates, privateKey: svid.x509SvidKey, bundle, federatedBundles };
 }
 
-/** Certificates follow one another without anything between them. */
 function readCertificates(bytes: Buffer): readonly X509Certificate[] {
-  const certificates: X509Certificate[] = [];
-  const reader = new DerReader(bytes, 'certificates');
-  while (!reader.isAtEnd()) {
-    certificates.push(parseX509Certificate(reader.readElement(DER_TAG.sequence, 'certificate')));
-  }
-  if (certificates.length === 0) throw unusable('there is no certificate');
-  return certificates;
+  return splitCertificates(bytes, 'certificates').map(parseX509Certificate);
 }
 
 function reading<T>(what: string, read: () => T): T {
