@@ -3,6 +3,7 @@ import type { RegistrationEntry } from '@bonafide/shared/registration/registrati
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { describe, expect, it } from 'vitest';
+import { exampleEntry, exampleNode } from '../store/example-records.js';
 import type { AttestedNode } from '../store/node-record.js';
 import { CallerIdentification, type AllowedCallers } from './identify-caller.js';
 import type { Peer } from './peer.js';
@@ -13,37 +14,15 @@ const workloadId = parseSpiffeId('spiffe://example.org/web');
 const adminId = parseSpiffeId('spiffe://other.test/admin');
 
 const entry: RegistrationEntry = {
+  ...exampleEntry(),
   id: 'one',
-  revisionNumber: 0,
-  createdAt: new Date(0),
   spiffeId: workloadId,
   parentId: agentId,
-  selectors: [{ type: 'unix', value: 'uid:1' }],
-  x509SvidTtlSeconds: undefined,
-  jwtSvidTtlSeconds: undefined,
-  federatesWith: [],
-  isAdmin: false,
-  isDownstream: false,
-  expiresAt: undefined,
-  dnsNames: [],
-  storesSvid: false,
-  hint: undefined,
-  disablesX509SvidPrefetch: false,
-  includesJwtSvidJti: false,
+  revisionNumber: 0,
+  createdAt: new Date(0),
 };
 
-const node: AttestedNode = {
-  agentId,
-  attestationType: 'join_token',
-  serialNumber: 'aa',
-  expiresAt: new Date('2030-01-01T01:00:00Z'),
-  nextSerialNumber: undefined,
-  nextExpiresAt: undefined,
-  selectors: [],
-  isBanned: false,
-  canReattest: false,
-  agentVersion: undefined,
-};
+const node = exampleNode({ agentId, serialNumber: 'aa', expiresAt: new Date('2030-01-01T01:00:00Z') });
 
 interface World {
   readonly node?: AttestedNode;
