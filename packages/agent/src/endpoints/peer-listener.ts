@@ -12,7 +12,7 @@ import { Peer } from './peer.js';
 import { RefusalLog } from '@bonafide/shared/runtime/refusal-log';
 import { prepareSocketFolder } from './socket-folder.js';
 
-export interface ConnectionLimits {
+interface ConnectionLimits {
   readonly maxConnections: number;
   readonly maxConnectionsPerUid: number;
 }

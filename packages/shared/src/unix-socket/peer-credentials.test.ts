@@ -21,7 +21,9 @@ import { isPidfdAlive } from './process-exits.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'peer-credentials-'));
 const cleanups: (() => void)[] = [];
-const canUnshare = spawnSync('unshare', ['--pid', '--fork', 'true']).status === 0;
+/** Of util-linux; needs root. */
+const UNSHARE = 'unshare';
+const canUnshare = spawnSync(UNSHARE, ['--pid', '--fork', 'true']).status === 0;
 afterEach(() => {
   for (const cleanup of cleanups.splice(0)) cleanup();
 });
@@ -140,7 +142,7 @@ describe('peer credentials', () => {
       const program = transpile(script);
       const args = ['--pid', '--fork', '--kill-child', process.execPath, program, path];
       const modules = createRequire(import.meta.url).resolve.paths('koffi') ?? [];
-      const child = spawn('unshare', args, {
+      const child = spawn(UNSHARE, args, {
         env: { PATH: process.env['PATH'], NODE_PATH: modules.join(':') },
         stdio: ['ignore', 'inherit', 'inherit'],
       });
