@@ -41,6 +41,13 @@ export class EntryIndex {
     return this.#byParentId.get(parentId);
   }
 
+  /** Looks through the smaller of the two sets: a join token's alias hangs under each of a thousand agents, and one agent may have as many children. */
+  childrenWithSpiffeId(parentId: SpiffeId, spiffeId: SpiffeId): readonly RegistrationEntry[] {
+    const isFromParent = this.#byParentId.sizeOf(parentId) < this.#bySpiffeId.sizeOf(spiffeId);
+    const candidates = isFromParent ? this.childrenOf(parentId) : this.withSpiffeId(spiffeId);
+    return [...candidates].filter((entry) => entry.parentId === parentId && entry.spiffeId === spiffeId);
+  }
+
   hasChildren(parentId: SpiffeId): boolean {
     return this.#byParentId.has(parentId);
   }

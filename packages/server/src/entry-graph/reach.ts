@@ -43,6 +43,8 @@ export function isAuthorized(
   const parents = new Set([entry.parentId]);
   for (const parent of parents) {
     if (parent === agentId) return true;
+    // Saves the climb to all the other agents when the entry hangs under an ID that they share.
+    if (entries.childrenWithSpiffeId(agentId, parent).some((above) => isLive(above, now))) return true;
     for (const above of entries.withSpiffeId(parent)) {
       if (!isLive(above, now)) continue;
       if (!entries.isAlias(above)) parents.add(above.parentId);
