@@ -20,7 +20,7 @@ import type { Row } from './row.js';
 const AGENTS = 1000;
 const ALIAS_PATH = '/fleet';
 const CREATIONS = 250;
-const CREATIONS_A_SECOND = 8;
+const CREATIONS_A_SECOND = 10;
 const FAN_OUTS = 10;
 const IDLE_MS = 20_000; // an agent sees every 20 s whether the server is still there
 const SETTLE_MS = 2_000;
