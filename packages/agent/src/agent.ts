@@ -10,6 +10,7 @@ import type { ServerTrust } from './node-attestation/server-trust.js';
 import type { SvidCache } from './svid-cache/svid-cache.js';
 import type { SvidFiles } from './svid-cache/svid-files.js';
 import type { SvidRenewal } from './svid-cache/svid-renewal.js';
+import { trustedSvids } from './svid-cache/trusted-svids.js';
 import type { AuthorizedEntries } from './sync/authorized-entries.js';
 import type { EntrySync } from './sync/entry-sync.js';
 import type { StateFile } from './sync/state-file.js';
@@ -107,10 +108,10 @@ export class Agent {
 
   /** @returns whether there is something to serve before the server is heard. */
   async #restoreWorkloads(): Promise<boolean> {
-    const { clock, entries, files, renewal } = this.#parts;
+    const { cache, clock, entries, files, log, renewal } = this.#parts;
     const svids = (await files?.svids.load(clock.now())) ?? [];
     if (!(await entries.restore())) return false;
-    renewal.restore(svids);
+    renewal.restore(await trustedSvids(svids, { cache, now: clock.now(), log }));
     return true;
   }
 
