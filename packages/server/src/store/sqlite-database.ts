@@ -108,7 +108,10 @@ function translate(error: unknown, path: string): unknown {
   ): BonafideError => new BonafideError(reason, text, { cause: error });
   const { code } = error;
   if (code === 'SQLITE_FULL') {
-    return fail('unavailable', `the disk that holds the database ${path} is full; nothing was changed`);
+    return fail(
+      'unavailable',
+      `the disk that holds the database ${path} is full; nothing was changed, free some space and try again`,
+    );
   }
   if (code.startsWith('SQLITE_IOERR')) {
     return fail('unavailable', `cannot read or write the database ${path}: ${error.message} (${code})`);
