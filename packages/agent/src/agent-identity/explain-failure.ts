@@ -6,7 +6,8 @@ import { formatServerAddress, type ServerAddress } from './server-address.js';
 const DISTRUST = /certificate|self.signed|unable to (?:get|verify)|the server is spiffe:|spiffe id/i;
 
 /** What gRPC says when no server has answered. */
-const UNREACHABLE = /No connection established|Name resolution failed|Connection dropped|E[A-Z]{4,}/;
+const UNREACHABLE =
+  /No connection established|Name resolution failed|Connection dropped|E(?:CONN|HOST|NET|TIMEDOUT|NOTFOUND|AI_|PIPE|ADDR)/;
 
 export interface FailureContext {
   readonly address: ServerAddress;

@@ -1,16 +1,17 @@
 /** Keeps the agent's own SVID good: loads or obtains it, renews it around half life, attests anew when the server asks for it. */
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
-import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { isAgentRefusal } from '@bonafide/shared/rpc/agent-refusal';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
+import { SetBacks } from '@bonafide/shared/runtime/set-backs';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
 import { createX509Svid } from '../svid-cache/create-x509-svid.js';
-import { renewalTime, type RenewalPolicy } from '../svid-cache/renewal-time.js';
+import { renewalTimeOfNew, renewalTimeOfStored, type RenewalPolicy } from '../svid-cache/renewal-time.js';
 import type { AgentIdentity } from './agent-identity.js';
 import type { IdentityStorage } from './identity-file.js';
 import type { ServerChannel, ServerConnection } from './server-connection.js';
@@ -37,6 +38,7 @@ const RENEWAL_LIMIT_MS = 30_000;
 export class IdentityKeeper {
   readonly #options: IdentityKeeperOptions;
   readonly #alarm: Alarm;
+  readonly #setBacks: SetBacks;
   readonly #retry: Backoff;
   #identity: AgentIdentity | undefined;
   #renewAt: Date | undefined;
@@ -45,6 +47,7 @@ export class IdentityKeeper {
   constructor(options: IdentityKeeperOptions) {
     this.#options = options;
     this.#alarm = new Alarm(options.clock);
+    this.#setBacks = new SetBacks(options.clock);
     this.#retry = new Backoff({ ...RETRY_PAUSES, random: options.policy.random });
   }
 
@@ -54,7 +57,7 @@ export class IdentityKeeper {
 
   /** Takes up the stored identity. @returns false when there is none that is still good. */
   async restore(): Promise<boolean> {
-    const { clock, connection, log, storage } = this.#options;
+    const { clock, connection, log, policy, storage } = this.#options;
     const stored = await storage.load();
     if (stored === undefined) return false;
     const { spiffeId, notAfter } = stored.svid;
@@ -64,7 +67,7 @@ export class IdentityKeeper {
     }
     log.info({ spiffeId, notAfter }, 'agent SVID loaded');
     this.#identity = stored;
-    this.#renewAt = renewalTime(stored.svid.notBefore, notAfter, this.#options.policy);
+    this.#renewAt = renewalTimeOfStored(stored.svid, clock.now(), policy);
     connection.identify(stored.svid);
     return true;
   }
@@ -113,6 +116,10 @@ export class IdentityKeeper {
    */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      const setBackMs = this.#setBacks.take();
+      if (setBackMs > 0 && this.#renewAt !== undefined) {
+        this.#renewAt = new Date(this.#renewAt.getTime() - setBackMs);
+      }
       if (this.#refusal !== undefined) await this.#answerRefusal(this.#refusal, signal);
       else if (this.#renewAt !== undefined && this.#renewAt <= this.#options.clock.now())
         await this.#renew(signal);
@@ -127,8 +134,9 @@ export class IdentityKeeper {
     const { notAfter, spiffeId } = identity.svid;
     const isExpired = notAfter <= clock.now();
     try {
-      // SPIRE's servers renew only agents that cannot attest again; and an expired SVID opens no connection.
-      if (identity.canReattest || isExpired) await this.#attestOnce(signal);
+      // SPIRE's servers renew only agents that cannot attest again.
+      if (identity.canReattest) await this.#attestOnce(signal);
+      else if (isExpired) await this.#renewExpired(identity, signal);
       else await this.#renewOnce(identity, signal);
       this.#retry.reset();
     } catch (error) {
@@ -144,6 +152,20 @@ export class IdentityKeeper {
         { notAfter, isExpired, retryInMs: Math.round(delayMs) },
         `cannot renew the agent SVID: ${explain(error)}`,
       );
+    }
+  }
+
+  /** Whether it has expired is for the server to say, since our clock may be wrong; one that has opens no connection. */
+  async #renewExpired(identity: AgentIdentity, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#renewOnce(identity, signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      this.#options.log.debug(
+        { err: error },
+        'the expired agent SVID cannot be renewed, attesting with what there is',
+      );
+      await this.#attestOnce(signal);
     }
   }
 
@@ -190,16 +212,41 @@ export class IdentityKeeper {
     );
   }
 
-  /** On disk before it is used: the server forgets the old SVID with the first use of the new one. */
+  /**
+   * On disk before it is used, for the server forgets the old SVID with the first use of the new one. On a full disk the old one serves
+   * as long as it can, and then memory must do: what a token was spent on is not to be lost.
+   */
   async #adopt(identity: AgentIdentity): Promise<void> {
-    const { clock, connection, policy, storage } = this.#options;
-    await storage.save(identity);
+    const { clock, connection, log, policy, storage } = this.#options;
     const { svid } = identity;
+    let isKept = true;
+    try {
+      await storage.save(identity);
+    } catch (error) {
+      if (this.#lasts()) throw error;
+      isKept = false;
+      log.error(
+        { spiffeId: svid.spiffeId, notAfter: svid.notAfter },
+        `cannot keep the agent SVID on disk, the agent would need new evidence if it were restarted: ${errorMessage(error)}`,
+      );
+    }
     const now = clock.now();
     this.#identity = identity;
     this.#refusal = undefined;
-    this.#renewAt = renewalTime(svid.notBefore > now ? svid.notBefore : now, svid.notAfter, policy);
+    this.#renewAt = isKept
+      ? renewalTimeOfNew(svid, now, policy)
+      : new Date(now.getTime() + this.#retry.nextDelayMs());
     connection.identify(svid);
+  }
+
+  /** More than a quarter of its life is left to the present SVID: time to make room on the disk. */
+  #lasts(): boolean {
+    if (this.#identity === undefined || this.#refusal !== undefined) return false;
+    const { notBefore, notAfter } = this.#identity.svid;
+    return (
+      notAfter.getTime() - this.#options.clock.now().getTime() >
+      (notAfter.getTime() - notBefore.getTime()) / 4
+    );
   }
 
   /** As SPIRE does: a banned agent ends, any other attests again if it can. */

@@ -7,6 +7,7 @@ const step = fc.oneof(
   fc.record({ kind: fc.constant('set' as const), key, at: fc.nat(100) }),
   fc.record({ kind: fc.constant('delete' as const), key }),
   fc.record({ kind: fc.constant('take' as const), now: fc.nat(100) }),
+  fc.record({ kind: fc.constant('bring forward' as const), ms: fc.nat(50) }),
 );
 
 describe('DueQueue', () => {
@@ -22,6 +23,9 @@ describe('DueQueue', () => {
           } else if (each.kind === 'delete') {
             queue.delete(each.key);
             truth.delete(each.key);
+          } else if (each.kind === 'bring forward') {
+            queue.bringForward(each.ms);
+            for (const [name, at] of truth) truth.set(name, at - each.ms);
           } else {
             const due = [...truth].filter(([, at]) => at <= each.now);
             const taken = queue.take(new Date(each.now));

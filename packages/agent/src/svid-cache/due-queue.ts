@@ -23,6 +23,12 @@ export class DueQueue {
     this.#current.delete(key);
   }
 
+  /** Makes every key fall due earlier by as much. */
+  bringForward(ms: number): void {
+    for (const [key, { atMs }] of this.#current) this.#current.set(key, { key, atMs: atMs - ms });
+    this.#rebuild();
+  }
+
   /** When the earliest key falls due. */
   next(): Date | undefined {
     this.#discardLeftOvers();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { renewalTime } from './renewal-time.js';
+import { renewalTime, renewalTimeOfNew, renewalTimeOfStored } from './renewal-time.js';
 
 const HOUR = 3600_000;
 const from = new Date('2030-01-01T00:00:00Z');
@@ -46,5 +46,26 @@ describe('renewalTime', () => {
   it('is at once for an SVID that is over already', () => {
     const policy = { availabilityTargetSeconds: undefined, random: () => 0.5 };
     expect(renewalTime(after(HOUR), from, policy)).toEqual(from);
+  });
+});
+
+describe('with clocks that differ', () => {
+  const policy = { availabilityTargetSeconds: undefined, random: () => 0.5 };
+  const svid = { notBefore: from, notAfter: after(HOUR) };
+
+  it('renews a new SVID after half of its life when this clock is behind', () => {
+    expect(renewalTimeOfNew(svid, after(-2 * HOUR), policy)).toEqual(after(-1.5 * HOUR));
+    expect(renewalTimeOfNew(svid, from, policy)).toEqual(after(HOUR / 2));
+  });
+
+  it('renews a new SVID in time when this clock is ahead, but not again and again', () => {
+    expect(renewalTimeOfNew(svid, after(HOUR / 2), policy)).toEqual(after(HOUR * 0.75));
+    expect(renewalTimeOfNew(svid, after(HOUR - 1), policy)).toEqual(after(HOUR - 1 + HOUR / 60));
+    expect(renewalTimeOfNew(svid, after(5 * HOUR), policy)).toEqual(after(5 * HOUR + HOUR / 60));
+  });
+
+  it('renews at once an SVID of an earlier run that has yet to begin', () => {
+    expect(renewalTimeOfStored(svid, after(-1), policy)).toEqual(after(-1));
+    expect(renewalTimeOfStored(svid, after(HOUR / 4), policy)).toEqual(after(HOUR / 2));
   });
 });

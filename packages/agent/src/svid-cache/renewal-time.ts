@@ -21,6 +21,34 @@ export function renewalTime(from: Date, notAfter: Date, policy: RenewalPolicy): 
   return new Date(notAfter.getTime() - remainderMs(lifetimeMs, policy));
 }
 
+interface Validity {
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
+/** A server whose clock is behind issues what is about to end, again and again: ask for the next no sooner than after this part of a life. */
+const LEAST_PART = 60;
+
+/**
+ * For an SVID that was obtained at `now`. When it begins later than that, this clock is behind the server's, by which it will end: then
+ * only the length of its life says anything.
+ */
+export function renewalTimeOfNew({ notBefore, notAfter }: Validity, now: Date, policy: RenewalPolicy): Date {
+  const behindMs = Math.max(0, notBefore.getTime() - now.getTime());
+  const leastMs = (notAfter.getTime() - notBefore.getTime()) / LEAST_PART;
+  const renewAt = renewalTime(now, new Date(notAfter.getTime() - behindMs), policy);
+  return new Date(Math.max(renewAt.getTime(), now.getTime() + leastMs));
+}
+
+/** For an SVID of an earlier run; one that has yet to begin may be of any age. */
+export function renewalTimeOfStored(
+  { notBefore, notAfter }: Validity,
+  now: Date,
+  policy: RenewalPolicy,
+): Date {
+  return notBefore > now ? now : renewalTime(notBefore, notAfter, policy);
+}
+
 function remainderMs(lifetimeMs: number, { availabilityTargetSeconds, random }: RenewalPolicy): number {
   if (availabilityTargetSeconds !== undefined) {
     const targetMs = availabilityTargetSeconds * 1000;

@@ -7,12 +7,13 @@ import { Alarm } from '@bonafide/shared/runtime/alarm';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
+import { SetBacks } from '@bonafide/shared/runtime/set-backs';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
 import { BatchLimit } from './batch-limit.js';
 import { svidContentKey } from './cached-entry.js';
 import { createX509Svid } from './create-x509-svid.js';
 import { DueQueue } from './due-queue.js';
-import { renewalTime, type RenewalPolicy } from './renewal-time.js';
+import { renewalTimeOfNew, renewalTimeOfStored, type RenewalPolicy } from './renewal-time.js';
 import { prepareRequests, type PreparedRequest } from './signing-batch.js';
 import type { SvidCache, SvidDemand } from './svid-cache.js';
 import type { StoredSvid } from './svid-files.js';
@@ -60,12 +61,14 @@ export class SvidRenewal implements SvidDemand {
   readonly #refusals = new Map<string, Backoff>();
   readonly #limit = new BatchLimit();
   readonly #retry: Backoff;
+  readonly #setBacks: SetBacks;
   readonly #workAlarm: Alarm;
   readonly #expiryAlarm: Alarm;
 
   constructor(options: SvidRenewalOptions) {
     this.#options = options;
     this.#retry = new Backoff({ ...RETRY, random: options.policy.random });
+    this.#setBacks = new SetBacks(options.clock);
     this.#workAlarm = new Alarm(options.clock);
     this.#expiryAlarm = new Alarm(options.clock);
   }
@@ -73,10 +76,11 @@ export class SvidRenewal implements SvidDemand {
   /** Puts SVIDs of an earlier run into the cache. To be called before the cache is connected. */
   restore(stored: readonly StoredSvid[]): void {
     const svids = new Map<string, X509Svid>();
+    const { clock, policy } = this.#options;
     for (const { entryId, contentKey, svid } of stored) {
       svids.set(entryId, svid);
       this.#held.set(entryId, contentKey);
-      this.#schedule(entryId, svid, svid.notBefore);
+      this.#schedule(entryId, svid, renewalTimeOfStored(svid, clock.now(), policy));
     }
     this.#options.cache.install(svids);
   }
@@ -110,6 +114,11 @@ export class SvidRenewal implements SvidDemand {
     let retryAt: Date | undefined;
     while (!signal.aborted) {
       const now = clock.now();
+      const setBackMs = this.#setBacks.take();
+      if (setBackMs > 0) {
+        this.#catchUp(setBackMs, now);
+        retryAt = undefined;
+      }
       for (const id of this.#due.take(new Date(now.getTime() + GATHERING_MS))) this.#enqueue(id);
       if (this.#missing.size + this.#stale.size === 0) {
         await this.#workAlarm.wait(this.#due.next(), signal);
@@ -138,6 +147,19 @@ export class SvidRenewal implements SvidDemand {
       }
       cache.withdraw(expired);
     }
+  }
+
+  /** After the clock was set back: SVIDs may begin in the future, and what was refused because of the clock may now be had. */
+  #catchUp(setBackMs: number, now: Date): void {
+    const { cache, log } = this.#options;
+    this.#due.bringForward(setBackMs);
+    const early = cache.entriesWithSvid(({ notBefore }) => notBefore > now);
+    const missing = [...this.#wanted.keys()].filter((id) => !this.#held.has(id));
+    for (const id of [...early, ...missing]) this.#enqueue(id);
+    log.warn(
+      { setBackSeconds: Math.round(setBackMs / 1000), early: early.length, missing: missing.length },
+      'the clock was set back: renewing the X509-SVIDs that are not valid yet, and the others as planned',
+    );
   }
 
   /** @returns how long to wait before the next batch; undefined when it went well. */
@@ -219,7 +241,8 @@ export class SvidRenewal implements SvidDemand {
     this.#refusals.delete(stored.entryId);
     this.#missing.delete(stored.entryId);
     this.#stale.delete(stored.entryId);
-    this.#schedule(stored.entryId, stored.svid, now);
+    const renewAt = renewalTimeOfNew(stored.svid, now, this.#options.policy);
+    this.#schedule(stored.entryId, stored.svid, renewAt);
     this.#options.keeping?.save(stored);
   }
 
@@ -244,10 +267,9 @@ export class SvidRenewal implements SvidDemand {
     cache.settle(entryIds);
   }
 
-  #schedule(entryId: string, svid: X509Svid, from: Date): void {
-    const start = svid.notBefore > from ? svid.notBefore : from;
-    this.#due.set(entryId, renewalTime(start, svid.notAfter, this.#options.policy));
-    this.#expiring.set(entryId, svid.notAfter);
+  #schedule(entryId: string, { notAfter }: X509Svid, renewAt: Date): void {
+    this.#due.set(entryId, renewAt);
+    this.#expiring.set(entryId, notAfter);
     this.#expiryAlarm.ring();
     this.#workAlarm.ring();
   }
