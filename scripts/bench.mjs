@@ -29,9 +29,7 @@ for (const name of wanted) {
   console.log(`\n${name} (load ${loadavg()[0].toFixed(1)} before)`);
   const startedMs = performance.now();
   try {
-    const { measure } = await import(
-      pathToFileURL(join(root, 'test', 'dist', 'bench', `${name}.js`)).href
-    );
+    const { measure } = await import(pathToFileURL(join(root, 'test', 'dist', 'bench', `${name}.js`)).href);
     printRows(await measure());
   } catch (error) {
     console.error(`  failed: ${error.stack ?? error}`);
@@ -50,7 +48,9 @@ function printRows(rows) {
     if (reference === undefined) continue;
     const compared = `${reference.what}: ${formatNumber(reference.value)} ${reference.unit}`.trimEnd();
     const ratio =
-      reference.value === 0 ? '' : `; ratio ${formatNumber(Number((value / reference.value).toPrecision(2)))}`;
+      reference.value === 0
+        ? ''
+        : `; ratio ${formatNumber(Number((value / reference.value).toPrecision(2)))}`;
     console.log(`      ${compared}${ratio}`);
   }
 }

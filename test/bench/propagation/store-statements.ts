@@ -78,11 +78,13 @@ interface Statement {
   run: (...parameters: unknown[]) => unknown;
   all: (...parameters: unknown[]) => unknown;
 }
+/** The server's dependency, and found from there. */
+const DRIVER = 'better-sqlite3';
 type Driver = new (path: string) => { prepare(text: string): Statement; close(): void };
 
 async function counting(work: () => Promise<void>): Promise<number> {
   const require = createRequire(import.meta.resolve('@bonafide/server/store/open-store'));
-  const connection = new (require('better-sqlite3') as Driver)(':memory:');
+  const connection = new (require(DRIVER) as Driver)(':memory:');
   const statements = Object.getPrototypeOf(connection.prepare('SELECT 1')) as Statement;
   connection.close();
   const { run, all } = statements;
