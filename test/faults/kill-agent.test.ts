@@ -56,7 +56,7 @@ async function agentIds(server: LaunchedServer): Promise<readonly string[]> {
   }
 }
 
-describe('kill -9 of the agent under load', () => {
+describe('kill -9 of the agent under load (invariant 9)', () => {
   it('comes back with its own identity from whole files, and disturbs no workload', async () => {
     using directory = createTemporaryDirectory();
     await using server = await launchServer({ directory: directory.path });

@@ -49,7 +49,7 @@ describe('the agent, from attestation to delivery', () => {
     await stream.return(undefined);
   });
 
-  it('keeps its keys in files of mode 0600 in folders of mode 0700', async () => {
+  it('keeps its keys in files of mode 0600 in folders of mode 0700 (invariant 6)', async () => {
     await using server = await InProcessServer.start();
     const joinToken = await server.createToken();
     await server.createEntry(agentIdOf(joinToken), '/web', { selectors: [OWN_SELECTOR] });

@@ -77,7 +77,7 @@ describe('an agent that the server turns away', () => {
 });
 
 describe('an agent and a server that are not for each other', () => {
-  it('says that the bundle does not vouch for the server', async () => {
+  it('says that the bundle does not vouch for the server (invariant 3)', async () => {
     await using server = await InProcessServer.start();
     await using agent = await InProcessAgent.start({ server });
     await agent.stop();

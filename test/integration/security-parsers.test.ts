@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
+import type { Entry } from '@bonafide/shared/rpc/gen/spire/api/types/Entry';
 import { loadService } from '@bonafide/shared/rpc/load-service';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -247,10 +248,10 @@ describe('what an operator may send (invariant 7)', () => {
     parentId: { trustDomain: 'example.org', path: '/rack' },
     selectors: [{ type: 'unix', value: 'uid:1' }],
   };
-  const many = (count: number, make: (index: number) => unknown): unknown[] =>
+  const many = <T>(count: number, make: (index: number) => T): T[] =>
     Array.from({ length: count }, (_, index) => make(index));
 
-  it.each([
+  it.each<[string, Partial<Entry>, RegExp]>([
     [
       'selectors',
       { selectors: many(1001, (index) => ({ type: 'unix', value: `uid:${index}` })) },

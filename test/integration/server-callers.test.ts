@@ -99,7 +99,7 @@ const methods = SERVED_SERVICES.flatMap((name) =>
   Object.values<MethodDefinition<object, object>>(loadService(name).definition),
 );
 
-describe('every RPC', () => {
+describe('every RPC (invariant 4)', () => {
   it('is in the table, and the table has nothing else', () => {
     expect(methods.map(({ path }) => path).sort()).toEqual(Object.keys(RPC_CALLERS).sort());
   });

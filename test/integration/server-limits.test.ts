@@ -91,7 +91,7 @@ describe('what one caller may ask for', () => {
     await expect(callUnary(client, 'BatchNewX509SVID', {})).rejects.toThrow('missing parameters');
   }, 30_000);
 
-  it('refuses a message that is too large, and goes on serving', async () => {
+  it('refuses a message that is too large, and goes on serving (invariant 7)', async () => {
     await using server = await InProcessServer.start();
     const client = server.local(AGENT);
     await expect(
@@ -100,7 +100,7 @@ describe('what one caller may ask for', () => {
     expect(await server.createToken()).not.toBe('');
   });
 
-  it('survives what is not gRPC at all', async () => {
+  it('survives what is not gRPC at all (invariant 7)', async () => {
     await using server = await InProcessServer.start();
     for (const bytes of [
       Buffer.alloc(70_000, 0xff),

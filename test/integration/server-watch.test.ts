@@ -49,7 +49,7 @@ describe('the Watch stream', () => {
     expect(value?.delta?.upsertedEntries).toHaveLength(1);
   });
 
-  it('is not the only stream that ends: so does every call that the banned agent has in progress', async () => {
+  it('is not the only stream that ends: so does every call that the banned agent has in progress (invariant 5)', async () => {
     await using server = await InProcessServer.start();
     const agent = await server.attestNew();
     const { results } = await callUnary(server.local(ENTRY), 'BatchCreateEntry', {

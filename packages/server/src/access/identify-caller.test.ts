@@ -119,7 +119,7 @@ describe('CallerIdentification', () => {
     expect(await identify(withSvid(workloadId), ['local_admin', 'admin'], { entries: both })).toBe('admin');
   });
 
-  it('does not listen to an entry that has ended, nor to an SVID that has expired since the connection was made', async () => {
+  it('does not listen to an entry that has ended, nor to an SVID that has expired since the connection was made (invariant 10)', async () => {
     const ended = { ...entry, isAdmin: true, expiresAt: new Date('2029-12-31T00:00:00Z') };
     expect(await identify(withSvid(workloadId), ['admin'], { entries: [ended] })).toBe('denied');
     const expired = withSvid(adminId, 'aa', new Date('2029-12-31T00:00:00Z'));

@@ -34,7 +34,7 @@ describe('verifyPeer', () => {
     expect(verifyPeer(below.certificateChain, now, verification()).spiffeId).toBe('spiffe://example.org/web');
   });
 
-  it('refuses a chain that leads elsewhere, whatever name it carries', async () => {
+  it('refuses a chain that leads elsewhere, whatever name it carries (invariant 3)', async () => {
     const stranger = await TestAuthority.create('example.org');
     const { certificateChain } = await stranger.issueX509Svid('/spire/agent/join_token/x');
     expect(() => verifyPeer(certificateChain, now, verification())).toThrow('not signed by an authority');

@@ -115,7 +115,7 @@ describe('TlsListener', () => {
     expect(await heard(dial(port, svid))).toBe('127.0.0.1 spiffe://example.org/web');
   });
 
-  it('cuts a client whose certificate leads elsewhere, has expired or has no SPIFFE ID, before it is served', async () => {
+  it('cuts a client whose certificate leads elsewhere, has expired or has no SPIFFE ID, before it is served (invariant 3)', async () => {
     const { port } = await startTls();
     const stranger = await TestAuthority.create('example.org');
     const past = { notBefore: new Date(Date.now() - 7_200_000), notAfter: new Date(Date.now() - 3_600_000) };
@@ -141,7 +141,7 @@ describe('TlsListener', () => {
     expect(await heard(plain)).not.toContain('127.0.0.1');
   });
 
-  it('never resumes a session', async () => {
+  it('never resumes a session (invariant 10)', async () => {
     const { port } = await startTls();
     const svid = tlsIdentity(await authority.issueX509Svid('/web'));
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {

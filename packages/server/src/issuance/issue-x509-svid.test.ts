@@ -113,7 +113,7 @@ describe('an issued X.509-SVID', () => {
     expect(new Set(issued.map(({ serialNumber }) => serialNumber)).size).toBe(300);
   });
 
-  it('is cut to the life of its authority', async () => {
+  it('is cut to the life of its authority (invariant 1)', async () => {
     const { notAfter, certificateChain } = await issuance.issue(request({ ttlSeconds: 10 * 86_400 }));
     expect(notAfter).toEqual(authority.notAfter);
     expect(parseX509Certificate(certificateChain[0] ?? Buffer.alloc(0)).notAfter).toEqual(authority.notAfter);
@@ -129,7 +129,7 @@ describe('an issued X.509-SVID', () => {
     expect((await below.issue(request())).certificateChain.slice(1)).toEqual(intermediates);
   });
 
-  it('has none of the names that the CSR asks for', async () => {
+  it('has none of the names that the CSR asks for (invariant 1)', async () => {
     const greedy = await createCertificateSigningRequest(key, {
       uriNames: ['spiffe://example.org/admin', 'spiffe://other.org/root'],
       dnsNames: ['bank.example.com'],
@@ -247,7 +247,7 @@ it('signs with the new authority as soon as there is one', async () => {
   );
 });
 
-it('grants what was asked for and nothing more, whatever was asked for', async () => {
+it('grants what was asked for and nothing more, whatever was asked for (invariant 1)', async () => {
   const segment = fc.stringMatching(/^[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,20}$/);
   const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?$/);
   await fc.assert(

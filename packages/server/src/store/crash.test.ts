@@ -30,7 +30,7 @@ async function writeUntilKilled(path: string, prefix: string, lines: number): Pr
 }
 
 describe('kill -9 in the middle of writing', () => {
-  it('loses no acknowledged write, leaves none half done, and needs no repair', async () => {
+  it('loses no acknowledged write, leaves none half done, and needs no repair (invariant 9)', async () => {
     using directory = createTemporaryDirectory();
     const path = directory.join('store.sqlite3');
     const acknowledged: string[] = [];

@@ -378,7 +378,7 @@ describe('records', () => {
 });
 
 describe('a join token', () => {
-  it('is spent once, whoever races for it, and is not in the database file', async () => {
+  it('is spent once, whoever races for it, and is not in the database file (invariant 2)', async () => {
     using directory = createTemporaryDirectory();
     const path = directory.join('store.sqlite3');
     const store = await openStore({ path, log: silentLogger });

@@ -139,7 +139,7 @@ describe('a damaged CSR', () => {
       expect(await refusal(csr.subarray(0, length))).toBeDefined();
   });
 
-  it('is refused with bytes after it', async () => {
+  it('is refused with bytes after it (invariant 7)', async () => {
     for (const tail of ['00', '3000', 'ff', '0000000000']) {
       expect((await refusal(Buffer.concat([csr, Buffer.from(tail, 'hex')])))?.message).toContain(
         'trailing bytes',
@@ -178,7 +178,7 @@ describe('a damaged CSR', () => {
     expect((await refusal(Buffer.alloc(MAX_CSR_BYTES + 1)))?.message).toContain(`${MAX_CSR_BYTES} bytes`);
   });
 
-  it('does not change under the feet of the one who verifies it', async () => {
+  it('does not change under the feet of the one who verifies it (invariant 3)', async () => {
     const bytes = Buffer.from(csr);
     const parsed = parseCertificateSigningRequest(bytes);
     bytes.fill(0);

@@ -92,7 +92,7 @@ describe('parseX509Certificate', () => {
     }
   });
 
-  it('refuses bytes after the certificate, and the certificate cut off at any length', () => {
+  it('refuses bytes after the certificate, and the certificate cut off at any length (invariant 7)', () => {
     expect(() => parseX509Certificate(Buffer.concat([certificate, Buffer.from([0])]))).toThrow(
       'trailing bytes',
     );
