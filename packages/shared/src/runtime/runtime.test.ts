@@ -73,6 +73,20 @@ describe('a logger', () => {
     expect(line).not.toContain('hush');
   });
 
+  it('goes on when the disk is full, without keeping ever more lines in memory', () => {
+    const log = createLogger({ level: 'info', format: 'json', file: '/dev/full' });
+    const before = process.memoryUsage().heapUsed;
+    for (let line = 0; line < 50_000; line += 1) log.info({ text: 'x'.repeat(1000) }, 'hello');
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(100_000_000);
+  });
+
+  it('says which file it cannot open', () => {
+    const file = '/proc/no-such-folder/log';
+    expect(() => createLogger({ level: 'info', format: 'json', file })).toThrow(
+      /^cannot open the log_file \/proc\/no-such-folder\/log: ENOENT/,
+    );
+  });
+
   it('writes text that a person and a grep can read', () => {
     const [line = ''] = linesOf('text', (log) => {
       log.warn({ path: '/a b', n: 3, err: new Error('broken') }, 'hello there');
