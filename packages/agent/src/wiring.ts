@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path';
 import { errorMessage, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { createPrivateDirectory } from '@bonafide/shared/runtime/private-file';
+import { prepareDataFolder } from '@bonafide/shared/config/data-folder';
+import { checkSocketPath } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
 import { Agent } from './agent.js';
 import { BundleFile } from './agent-identity/bundle-file.js';
 import { explainFailure } from './agent-identity/explain-failure.js';
@@ -55,8 +56,12 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const keepsKeys = plugins.KeyManager.memory === undefined;
   const keyDirectory = resolve(plugins.KeyManager.disk?.directory ?? dataDirectory);
   log.info({ version, dataDirectory, trustDomain }, 'starting agent');
-  await createPrivateDirectory(dataDirectory);
-  await createPrivateDirectory(keyDirectory);
+  await prepareDataFolder('data_dir', dataDirectory);
+  await prepareDataFolder('KeyManager.disk.directory', keyDirectory);
+  const socketPath = resolve(agent.socket_path);
+  const inheritedFd = inheritedSocket(environment, process.pid);
+  // Before a token is spent on an agent that cannot serve.
+  if (inheritedFd === undefined) checkSocketPath(socketPath);
 
   const address = { host: agent.server_address, port: agent.server_port };
   const policy = { availabilityTargetSeconds: agent.availability_target, random };
@@ -145,8 +150,8 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     groupPath: '/etc/group',
   });
   const endpoint = createWorkloadEndpoint({
-    socketPath: resolve(agent.socket_path),
-    inheritedFd: inheritedSocket(environment, process.pid),
+    socketPath,
+    inheritedFd,
     identities: cache,
     attest: createWorkloadAttestation({ attestors, clock, log }),
     clock,

@@ -1,10 +1,11 @@
 /** Constructs the server: every part, given the parts it needs, started in order and stopped in the reverse of it. */
 import { join } from 'node:path';
+import { prepareDataFolder } from '@bonafide/shared/config/data-folder';
 import type { DistinguishedName } from '@bonafide/shared/crypto/der/distinguished-name';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { createPrivateDirectory } from '@bonafide/shared/runtime/private-file';
 import { Shutdown } from '@bonafide/shared/runtime/shutdown';
+import { checkSocketPath } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
 import { AgentCalls } from './access/agent-calls.js';
 import { createAuthorization } from './access/authorize.js';
 import { CallerIdentification } from './access/identify-caller.js';
@@ -82,7 +83,8 @@ async function startServer(
   const trustDomain = server.trust_domain;
   const background = new AbortController();
 
-  await createPrivateDirectory(server.data_dir);
+  checkSocketPath(server.socket_path);
+  await prepareDataFolder('data_dir', server.data_dir);
   const store = await openStore({ path: databasePath(config), log });
   shutdown.add(() => store.close());
   const graph = await EntryGraph.load({ store, trustDomain, clock, log });

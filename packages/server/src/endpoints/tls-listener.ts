@@ -76,9 +76,11 @@ export class TlsListener {
     return new Promise((resolve, reject) => {
       const fail = (error: Error): void => {
         reject(
-          new BonafideError('unavailable', `cannot listen on ${address}:${port}: ${error.message}`, {
-            cause: error,
-          }),
+          new BonafideError(
+            'unavailable',
+            `cannot listen on ${address}:${port}: ${error.message}; choose another bind_address or bind_port`,
+            { cause: error },
+          ),
         );
       };
       this.#server.once('error', fail);

@@ -1,7 +1,7 @@
 /** Puts a server on a Unix socket path: whole or not at all, over a dead predecessor's file, over a living one's only when asked to. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, closeSync, lstatSync, openSync, renameSync, unlinkSync } from 'node:fs';
+import { chmodSync, closeSync, lstatSync, openSync, renameSync, unlinkSync, type Stats } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { BonafideError, errorMessage, invalidArgument } from '../errors/bonafide-error.js';
@@ -37,20 +37,22 @@ export async function listenOnUnixSocket(
   options: UnixSocketOptions,
 ): Promise<UnixSocketFile> {
   const { path } = options;
-  checkPath(path);
+  checkSocketPath(path);
   try {
     await checkOccupant(options);
     return await bind(server, options);
   } catch (error) {
     server.close();
     if (error instanceof BonafideError) throw error;
-    throw new BonafideError('unavailable', `cannot listen on ${path}: ${errorMessage(error)}`, {
-      cause: error,
-    });
+    throw cannotListen(path, error);
   }
 }
 
-function checkPath(path: string): void {
+/**
+ * For those who have much to do before they listen, and would do it in vain.
+ * @throws BonafideError as `listenOnUnixSocket` for what can be known beforehand.
+ */
+export function checkSocketPath(path: string): void {
   if (path.includes('\0')) throw invalidArgument(`socket path ${JSON.stringify(path)} has a zero byte`);
   const excess = Buffer.byteLength(path) - MAXIMUM_PATH_BYTES;
   if (excess > 0) {
@@ -58,6 +60,26 @@ function checkPath(path: string): void {
       `socket path ${path} is ${excess} bytes too long; at most ${MAXIMUM_PATH_BYTES} bytes are accepted`,
     );
   }
+  if (statusOf(path)?.isSocket() === false) {
+    throw new BonafideError(
+      'failed_precondition',
+      `${path} exists and is no socket; remove it or choose another path`,
+    );
+  }
+}
+
+function statusOf(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw cannotListen(path, error);
+  }
+}
+
+function cannotListen(path: string, error: unknown): BonafideError {
+  return new BonafideError('unavailable', `cannot listen on ${path}: ${errorMessage(error)}`, {
+    cause: error,
+  });
 }
 
 async function bind(server: Server, { path, mode }: UnixSocketOptions): Promise<UnixSocketFile> {
@@ -88,14 +110,7 @@ async function bind(server: Server, { path, mode }: UnixSocketOptions): Promise<
 }
 
 async function checkOccupant({ path, occupied, log }: UnixSocketOptions): Promise<void> {
-  const occupant = lstatSync(path, { throwIfNoEntry: false });
-  if (occupant === undefined) return;
-  if (!occupant.isSocket()) {
-    throw new BonafideError(
-      'failed_precondition',
-      `${path} exists and is no socket; remove it or choose another path`,
-    );
-  }
+  if (statusOf(path) === undefined) return;
   if (!(await isAnswering(path))) {
     log.debug({ path }, 'replacing a socket on which nobody listens');
     return;
