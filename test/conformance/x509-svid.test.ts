@@ -97,9 +97,17 @@ describe('X509-SVID', () => {
     const [key, other] = [directory.join('other.key'), directory.join('other.pem')];
     execFileSync(
       'openssl',
-      ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/O=SPIFFE'].concat(
-        ['-keyout', key, '-out', other],
-      ),
+      [
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:P-256',
+        '-nodes',
+        '-subj',
+        '/O=SPIFFE',
+      ].concat(['-keyout', key, '-out', other]),
       { stdio: 'ignore' },
     );
     writeFileSync(directory.join('both.pem'), pem('svid.0.pem'));

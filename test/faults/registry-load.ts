@@ -10,7 +10,7 @@ import { adminClient } from './admin-client.js';
 
 type EntryClient = ServiceClient<'spire.api.server.entry.v1.Entry'>;
 
-export const LOAD_PATH = '/load/';
+const LOAD_PATH = '/load/';
 const DEADLINE_MS = 5_000;
 const PAUSE_AFTER_FAILURE_MS = 30;
 const PAGE_SIZE = 500;

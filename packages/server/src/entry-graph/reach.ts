@@ -4,7 +4,7 @@ import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { EntryIndex } from './entry-index.js';
 import type { NodeIndex } from './node-index.js';
 
-export function isLive(entry: RegistrationEntry, now: Date): boolean {
+function isLive(entry: RegistrationEntry, now: Date): boolean {
   return entry.expiresAt === undefined || entry.expiresAt > now;
 }
 

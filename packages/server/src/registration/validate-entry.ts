@@ -12,7 +12,7 @@ import {
 } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomain, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 
-export const MAX_ENTRY_ID_LENGTH = 255;
+const MAX_ENTRY_ID_LENGTH = 255;
 export const MAX_HINT_BYTES = 1024;
 /** Of selectors, of DNS names and of federated trust domains: what keeps the largest entry inside one message. */
 export const MAX_LIST_LENGTH = 1000;

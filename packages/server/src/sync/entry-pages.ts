@@ -1,7 +1,7 @@
 /** Entries in pieces that fit a message. */
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 
-export const MAX_ENTRIES_A_MESSAGE = 500;
+const MAX_ENTRIES_A_MESSAGE = 500;
 /** gRPC clients take 4 MiB by default; the largest entry that registration accepts is well below 3. */
 const MAX_BYTES_A_MESSAGE = 1024 * 1024;
 const FIXED_BYTES = 160;

@@ -7,7 +7,7 @@ import type { TrustDomain } from '../spiffe-id/trust-domain.js';
 import { withoutRepeats } from './bundle-pem.js';
 import type { TokenAuthority, TrustBundle, X509Authority } from './trust-bundle.js';
 
-export const MAX_BUNDLE_DOCUMENT_CHARACTERS = 4 * 1024 * 1024;
+const MAX_BUNDLE_DOCUMENT_CHARACTERS = 4 * 1024 * 1024;
 const MAX_BUNDLE_KEYS = 4096;
 
 type JsonObject = Readonly<Record<string, unknown>>;

@@ -8,7 +8,7 @@ declare const spiffeIdBrand: unique symbol;
 export type SpiffeId = string & { readonly [spiffeIdBrand]: true };
 
 const SCHEME = 'spiffe://';
-export const MAX_SPIFFE_ID_BYTES = 2048;
+const MAX_SPIFFE_ID_BYTES = 2048;
 
 /** @throws BonafideError `invalid_argument` naming what is wrong and what would be accepted. */
 export function parseSpiffeId(text: string): SpiffeId {

@@ -6,7 +6,7 @@ declare const trustDomainBrand: unique symbol;
 /** The bare name, for example `example.org`; a value of this type has been checked. */
 export type TrustDomain = string & { readonly [trustDomainBrand]: true };
 
-export const MAX_TRUST_DOMAIN_BYTES = 255;
+const MAX_TRUST_DOMAIN_BYTES = 255;
 
 /** @throws BonafideError `invalid_argument` naming the character or length that is wrong. */
 export function parseTrustDomain(text: string): TrustDomain {

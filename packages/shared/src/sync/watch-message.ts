@@ -21,7 +21,7 @@ export interface WatchCursor {
 }
 
 /** After a snapshot's last page or a delta was applied: the revision it carried. */
-export interface WatchAcknowledgement {
+interface WatchAcknowledgement {
   readonly kind: 'acknowledgement';
   readonly revision: number;
 }

@@ -18,13 +18,13 @@ export interface Schema {
 }
 
 /** One row: taking the next revision locks it, which makes revision order equal commit order. */
-export interface LogHeadRow {
+interface LogHeadRow {
   readonly id: number;
   readonly log_id: string;
   readonly revision: number;
 }
 
-export interface ChangeRow {
+interface ChangeRow {
   readonly revision: number;
   /** JSON array of changes. */
   readonly changes: string;
@@ -76,7 +76,7 @@ export interface BundleRow {
   readonly content: string;
 }
 
-export interface JoinTokenRow {
+interface JoinTokenRow {
   /** Lower-case hex of the token's SHA-256. */
   readonly token_hash: string;
   readonly expires_at: number;
