@@ -1,6 +1,6 @@
 /** One server to a database file: what a server holds in memory is only as true as it is alone in writing. */
 import SqliteConnection from 'better-sqlite3';
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { createDatabaseFile } from './sqlite-database.js';
 
 export interface DatabaseLock {
@@ -29,7 +29,9 @@ export async function lockDatabase(path: string): Promise<DatabaseLock> {
         { cause: error },
       );
     }
-    throw new BonafideError('unavailable', `cannot lock the database ${path}`, { cause: error });
+    throw new BonafideError('unavailable', `cannot lock the database ${path}: ${errorMessage(error)}`, {
+      cause: error,
+    });
   }
   const held = lock;
   return { release: () => held.close() };
