@@ -16,7 +16,7 @@ import { InProcessServer } from '../integration/server-in-process.js';
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const MONTH_MS = 30 * 24 * HOUR_MS;
-const STEP_MS = 10_000;
+const STEP_MS = 20_000;
 
 const trustDomain = parseTrustDomain('example.org');
 

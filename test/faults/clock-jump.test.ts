@@ -252,10 +252,11 @@ async function startAgent(options: { readonly hasOwnClock: boolean }): Promise<{
     ...{ agent, agentClock },
     verify: () => server.verify(agent.served?.certificateChain ?? []),
     async pass(ms) {
-      for (let left = ms; left > 0; left -= 10 * SECOND_MS) {
-        const stepMs = Math.min(left, 10 * SECOND_MS);
-        if (options.hasOwnClock) await serverClock.pass(stepMs);
-        await agentClock.pass(stepMs);
+      const stepMs = ms > 5 * MINUTE_MS ? 30 * SECOND_MS : 10 * SECOND_MS;
+      for (let left = ms; left > 0; left -= stepMs) {
+        const nextMs = Math.min(left, stepMs);
+        if (options.hasOwnClock) await serverClock.pass(nextMs, nextMs);
+        await agentClock.pass(nextMs, nextMs);
       }
     },
     async stop() {

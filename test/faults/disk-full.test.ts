@@ -118,7 +118,7 @@ describe.runIf(canMount())('a full disk (needs root that may mount)', () => {
     using disk = SmallDisk.mount(directory.join('agent'), 1);
     await using server = await launchServer({
       directory: directory.path,
-      config: { server: { agent_ttl: '30s' } },
+      config: { server: { agent_ttl: '20s' } },
     });
     await using agent = await launchAgent({ server, directory: directory.path });
     using workloads = await CallingWorkloads.start({ server, agent, directory: directory.path });

@@ -14,7 +14,7 @@ import { adminClient } from './admin-client.js';
 import { CallingWorkloads, programOf } from './calling-workloads.js';
 import { RegistryLoad } from './registry-load.js';
 
-const ROUNDS = 8;
+const ROUNDS = 6;
 const LEAST_ROUNDS = 4;
 /** A slow machine gets through fewer rounds. */
 const LIMIT_MS = 45_000;
@@ -84,7 +84,7 @@ describe('kill -9 of the agent under load (invariant 9)', () => {
       await new Promise((resolve) => setTimeout(resolve, Math.random() * LONGEST_ROUND_MS));
       const moment = moments[rounds % moments.length];
       if (moment === undefined) await agent.kill9();
-      else if (await killAtWrite(agent, moment.folder, moment.name, 3_000)) hits += 1;
+      else if (await killAtWrite(agent, moment.folder, moment.name, 1_500)) hits += 1;
       await agent.process.start();
       await workloads.renew();
     }
@@ -123,7 +123,7 @@ describe('kill -9 of the agent under load (invariant 9)', () => {
     // Renewed at half of that.
     await using server = await launchServer({
       directory: directory.path,
-      config: { server: { agent_ttl: '20s' } },
+      config: { server: { agent_ttl: '16s' } },
     });
     await using agent = await launchAgent({ server, directory: directory.path });
     for (const name of [/^agent-svid\.json$/, /\.tmp$/]) {
