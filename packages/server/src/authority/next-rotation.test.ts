@@ -95,6 +95,11 @@ describe('nextRotation', () => {
   ): RotatingAuthority | undefined =>
     parts && authority(parts.beginMs, parts.beginMs + parts.lifeMs, parts.isUsable);
 
+  it('prepares another one when the prepared one would have to be followed at once', () => {
+    const stale = authority(-20 * DAY_MS, DAY_MS);
+    expect(nextRotation({ prepared: stale, active: undefined }, start)).toEqual({ kind: 'prepare' });
+  });
+
   it('comes to rest within two actions from any state, with an authority that can sign, and then waits for a time to come', () => {
     fc.assert(
       fc.property(

@@ -37,7 +37,8 @@ export function activationTime({ notBefore, notAfter }: RotatingAuthority): Date
 
 /** Applied again after each action until it says `wait`; from any state that takes two actions at most. */
 export function nextRotation({ prepared, active }: RotationState, now: Date): RotationAction {
-  const hasPrepared = prepared !== undefined && canSign(prepared, now);
+  // One that is itself due to be followed would only have to be followed at once.
+  const hasPrepared = prepared !== undefined && canSign(prepared, now) && now < activationTime(prepared);
   if (active === undefined || !canSign(active, now) || now >= activationTime(active)) {
     return { kind: hasPrepared ? 'activate' : 'prepare' };
   }
