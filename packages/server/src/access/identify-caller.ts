@@ -1,6 +1,6 @@
 /** Decides, for one call, as whom its peer may make it; what was true when the connection was made is checked again. */
 import { BonafideError, type Reason } from '@bonafide/shared/errors/bonafide-error';
-import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
+import { isLive, type RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { AttestedNode } from '../store/node-record.js';
@@ -66,9 +66,10 @@ export class CallerIdentification {
     const isAdminAllowed = allowed.includes('admin');
     if (isAdminAllowed && this.#options.adminIds.has(spiffeId)) return { kind: 'admin', spiffeId };
     if (!isAdminAllowed && !allowed.includes('downstream')) return undefined;
+    const now = this.#options.clock.now();
     const entries = this.#options.directory
       .entriesWithSpiffeId(spiffeId)
-      .filter((entry) => this.#isLive(entry));
+      .filter((entry) => isLive(entry, now));
     if (isAdminAllowed && entries.some((entry) => entry.isAdmin)) return { kind: 'admin', spiffeId };
     const downstream = entries.filter((entry) => entry.isDownstream);
     if (allowed.includes('downstream') && downstream.length > 0) {
@@ -87,10 +88,6 @@ export class CallerIdentification {
       await this.#options.activateRenewedSvid(agentId, serialNumber);
     }
     return { kind: 'agent', agentId, serialNumber, expiresAt };
-  }
-
-  #isLive(entry: RegistrationEntry): boolean {
-    return entry.expiresAt === undefined || entry.expiresAt > this.#options.clock.now();
   }
 }
 

@@ -1,12 +1,8 @@
 /** Follows entries to the agents that may hold them and back: agent -> entries under its ID and its aliases -> entries under theirs. */
-import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
+import { isLive, type RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { EntryIndex } from './entry-index.js';
 import type { NodeIndex } from './node-index.js';
-
-function isLive(entry: RegistrationEntry, now: Date): boolean {
-  return entry.expiresAt === undefined || entry.expiresAt > now;
-}
 
 /** Every entry the agent may have SVIDs for now. An entry that expired takes with it what hangs under it. */
 export function authorizedEntries(

@@ -32,3 +32,8 @@ export interface RegistrationEntry extends RegistrationEntryContent {
   readonly revisionNumber: number;
   readonly createdAt: Date;
 }
+
+/** False once the entry has ended by itself: it grants nothing from then on, pruned or not. */
+export function isLive(entry: RegistrationEntry, now: Date): boolean {
+  return entry.expiresAt === undefined || entry.expiresAt > now;
+}
