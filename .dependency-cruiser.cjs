@@ -63,7 +63,7 @@ module.exports = {
       name: 'only-the-store-speaks-sql',
       severity: 'error',
       from: { path: '^packages/', pathNot: ['^packages/server/src/store/', tests] },
-      to: { path: 'node_modules/(kysely|better-sqlite3|pg)/' },
+      to: { path: 'node_modules/(kysely|better-sqlite3(-node-api)?|pg)/' },
     },
   ],
   options: {

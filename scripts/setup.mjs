@@ -6,6 +6,8 @@ import { createHash } from 'node:crypto';
 
 const root = dirname(import.meta.dirname);
 const OLDEST_NODE = [20, 19];
+/** From here on the SQLite driver comes built for every Node; an older one has it compiled for itself alone. */
+const NODE_API_MAJOR = 22;
 
 export function setUp({ say = (line) => console.error(line) } = {}) {
   requireNode();
@@ -20,12 +22,16 @@ function requireNode() {
   }
 }
 
-/** Installs when the lock file, the Node ABI or the folder changed since the last time. */
+/** Installs when the lock file or the folder changed since the last time, or when the driver was compiled for another Node. */
 function installDependencies(say) {
   const stampFile = join(root, 'node_modules', '.bonafide-setup');
-  const lock = readFileSync(join(root, 'package-lock.json'));
-  const stamp = `${createHash('sha256').update(lock).digest('hex')} abi${process.versions.modules}`;
-  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
+  const stamp = `${lock} abi${process.versions.modules}`;
+  const present = existsSync(stampFile) ? readFileSync(stampFile, 'utf8') : '';
+  const isForAny = Number(process.versions.node.split('.')[0]) >= NODE_API_MAJOR;
+  if (present === stamp || (isForAny && present.startsWith(`${lock} `))) return;
   requireCompiler(say);
   say('setup: installing dependencies (the SQLite driver may be compiled; a minute or two)');
   const environment = { ...process.env };

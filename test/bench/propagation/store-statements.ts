@@ -1,9 +1,9 @@
 /** How many SQL statements one change costs, from its creation until every agent has it: a server's store and sync rooms in this process. */
-import { createRequire } from 'node:module';
 import { EntryGraph } from '@bonafide/server/entry-graph/entry-graph';
 import { Registration } from '@bonafide/server/registration/registration';
 import { exampleBundle, exampleEntry, exampleNode } from '@bonafide/server/store/example-records';
 import { openStore } from '@bonafide/server/store/open-store';
+import { SqliteDriver } from '@bonafide/server/store/sqlite-driver';
 import { WatchStreams } from '@bonafide/server/sync/watch-streams';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
@@ -78,13 +78,8 @@ interface Statement {
   run: (...parameters: unknown[]) => unknown;
   all: (...parameters: unknown[]) => unknown;
 }
-/** The server's dependency, and found from there. */
-const DRIVER = 'better-sqlite3';
-type Driver = new (path: string) => { prepare(text: string): Statement; close(): void };
-
 async function counting(work: () => Promise<void>): Promise<number> {
-  const require = createRequire(import.meta.resolve('@bonafide/server/store/open-store'));
-  const connection = new (require(DRIVER) as Driver)(':memory:');
+  const connection = new SqliteDriver(':memory:');
   const statements = Object.getPrototypeOf(connection.prepare('SELECT 1')) as Statement;
   connection.close();
   const { run, all } = statements;

@@ -246,10 +246,15 @@ describe('the workload endpoint', () => {
     const end = new AbortController();
     await nextIds(stream(client, end.signal));
     await nextIds(stream(client, end.signal));
-    const third = nextIds(stream(client)); // waits in the client, as HTTP/2 has it
-    expect(identities.subscriberCount).toBe(2);
+    // What happens then is the client's choice: one of Node 20 waits for a stream to end, one of Node 24 gives up at once.
+    const third = nextIds(stream(client)).catch((error: unknown) => {
+      if (!hasReason(error, 'resource_exhausted')) throw error;
+      return undefined;
+    });
+    await nextIds(stream(newClient())); // by then, the third would have been served
+    expect(identities.subscriberCount).toBe(3);
     end.abort();
-    expect(await third).toEqual(['spiffe://example.org/a']);
+    expect((await third) ?? (await nextIds(stream(client)))).toEqual(['spiffe://example.org/a']);
   });
 
   it('refuses connections beyond all that it may have', async () => {

@@ -1,6 +1,6 @@
 /** The SPIFFE Workload Endpoint: one Unix socket that serves the Workload API and health to every process of the node. */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import type { Clock } from '@bonafide/shared/runtime/clock';
+import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { WorkloadIdentities } from '../svid-cache/workload-identities.js';
 import type { WorkloadAttestation } from '../workload-attestation/attest-workload.js';
@@ -36,6 +36,8 @@ export interface WorkloadEndpoint {
 const MAX_REQUEST_BYTES = 256 * 1024;
 /** A connection on which no call is open, or that never spoke, is closed; clients open it again when they need it. */
 const IDLE_CONNECTION_MS = 300_000;
+/** Between the end of the streams and that of their connections: a client that hears of both at once may lose the reason. */
+const FAREWELL_MS = 50;
 
 export function createWorkloadEndpoint(options: WorkloadEndpointOptions): WorkloadEndpoint {
   const { socketPath, inheritedFd, identities, attest, clock, log } = options;
@@ -77,6 +79,7 @@ export function createWorkloadEndpoint(options: WorkloadEndpointOptions): Worklo
       listener.stopAccepting();
       stopping.abort();
       workloadApi.endStreams();
+      await sleep(clock, Math.min(FAREWELL_MS, graceMs));
       await new Promise<void>((resolve) => {
         const timer = clock.schedule(graceMs, resolve);
         server.tryShutdown(() => {

@@ -221,7 +221,7 @@ describe('a restart', () => {
     expect((await bundle()).x509Authorities).toHaveLength(2);
   });
 
-  it('without the keys makes a new authority, and keeps publishing what had signed', async () => {
+  it('without the keys makes a new authority, and keeps publishing the others until they expire', async () => {
     const { clock, restart, bundle, slots } = await createWorld();
     const first = (await restart()).activeX509();
     await pass(clock, 13 * HOUR_MS);
@@ -229,11 +229,28 @@ describe('a restart', () => {
     const second = (await restart(new MemoryKeyManager())).activeX509();
     expect(second.authorityId).not.toBe(first.authorityId);
     const { x509Authorities } = await bundle();
-    const published = x509Authorities.map(({ certificate }) => certificate);
-    expect(published).toEqual([first.certificate, second.certificate]);
-    // What was prepared had signed nothing, and its key is lost.
-    expect(published).not.toContainEqual(prepared?.certificateChain[0]);
-    expect((await slots()).old.map(({ authorityId }) => authorityId)).toEqual([first.authorityId]);
+    expect(x509Authorities.map(({ certificate }) => certificate)).toEqual([
+      first.certificate,
+      prepared?.certificateChain[0],
+      second.certificate,
+    ]);
+    expect((await slots()).old.map(({ authorityId }) => authorityId)).toEqual([
+      first.authorityId,
+      prepared?.authorityId,
+    ]);
+  });
+
+  it('keeps publishing a prepared authority that is too near its end to be put to use', async () => {
+    const { clock, restart, bundle, slots } = await createWorld();
+    await restart();
+    await pass(clock, 13 * HOUR_MS);
+    const [late] = (await slots()).prepared;
+    clock.jumpWallClock(21 * HOUR_MS);
+    const { certificate } = (await restart()).activeX509();
+    const published = (await bundle()).x509Authorities.map((authority) => authority.certificate);
+    expect(late?.certificateChain[0]).not.toEqual(certificate);
+    expect(published).toContainEqual(late?.certificateChain[0]);
+    expect(published).toContainEqual(certificate);
   });
 
   it('removes keys that nobody knows, and no others', async () => {

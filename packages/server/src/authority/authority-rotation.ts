@@ -17,7 +17,7 @@ import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { X509AuthorityRecord } from '../store/authority-record.js';
 import type { Store, WriteTransaction } from '../store/store.js';
-import { appendToBundle, isPastUse, pruneBundle, removeFromBundle } from '../trust-bundle/merge-bundle.js';
+import { appendToBundle, isPastUse, pruneBundle } from '../trust-bundle/merge-bundle.js';
 import { editOwnBundle } from '../trust-bundle/own-bundle.js';
 import type { KeyManager, Signer } from './key-manager.js';
 import { nextRotation, type RotatingAuthority } from './next-rotation.js';
@@ -187,21 +187,13 @@ export class AuthorityRotation implements SigningAuthorities {
       notAfter,
       isTainted: false,
     };
-    // One that was prepared and is of no use has signed nothing: it leaves the bundle with its record.
+    // One that was prepared and is of no use never signs, but it was published: validators keep it until it expires, as they do every other.
     const useless = this.#records.filter(({ slot }) => slot === 'prepared');
     await this.#write(async (transaction) => {
-      for (const { authorityId: uselessId } of useless) await transaction.authorities.delete(uselessId);
+      for (const replaced of useless) await transaction.authorities.put({ ...replaced, slot: 'old' });
       await transaction.authorities.put(record);
       await editOwnBundle(transaction, trustDomain, (bundle) =>
-        appendToBundle(
-          removeFromBundle(
-            bundle,
-            useless.flatMap(({ certificateChain }) => certificateChain),
-          ),
-          {
-            x509Authorities: [{ certificate, isTainted: false }],
-          },
-        ),
+        appendToBundle(bundle, { x509Authorities: [{ certificate, isTainted: false }] }),
       );
     });
     this.#signers = new Map([...this.#signers, [keyId, signer]]);

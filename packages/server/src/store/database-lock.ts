@@ -1,7 +1,7 @@
 /** One server to a database file: what a server holds in memory is only as true as it is alone in writing. */
-import SqliteConnection from 'better-sqlite3';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { createDatabaseFile } from './sqlite-database.js';
+import { SqliteDriver } from './sqlite-driver.js';
 
 export interface DatabaseLock {
   release(): void;
@@ -17,12 +17,12 @@ export async function lockDatabase(path: string): Promise<DatabaseLock> {
   await createDatabaseFile(lockPath);
   let lock;
   try {
-    lock = new SqliteConnection(lockPath, { timeout: 0 });
+    lock = new SqliteDriver(lockPath, { timeout: 0 });
     lock.pragma('locking_mode = EXCLUSIVE');
     lock.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     lock?.close();
-    if (error instanceof SqliteConnection.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
+    if (error instanceof SqliteDriver.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
       throw new BonafideError(
         'failed_precondition',
         `the database ${path} is in use by another server; stop that one, or give this one a data_dir of its own`,

@@ -1,5 +1,4 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import SqliteConnection from 'better-sqlite3';
 import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { agentId } from '@bonafide/shared/spiffe-id/spiffe-id';
@@ -7,6 +6,7 @@ import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory'
 import { exampleBundle, exampleEntry, exampleNode, exampleTrustDomain } from './example-records.js';
 import { openStore, type StoreOptions } from './open-store.js';
 import type { CommittedRevision, Store } from './store.js';
+import { SqliteDriver } from './sqlite-driver.js';
 
 const opened: Store[] = [];
 
@@ -234,7 +234,7 @@ describe('the database file', () => {
     using directory = createTemporaryDirectory();
     const path = directory.join('store.sqlite3');
     await (await openStore({ path, log: silentLogger })).close();
-    const raw = new SqliteConnection(path);
+    const raw = new SqliteDriver(path);
     raw.exec("insert into applied_migrations values ('0999_from_the_future', '2040-01-01T00:00:00Z')");
     raw.pragma('wal_checkpoint(TRUNCATE)');
     raw.close();

@@ -1,11 +1,12 @@
 /** SQLite behind the query builder: a file for its owner alone, nothing acknowledged before it is on the disk, errors in our words. */
 import { chmod, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import SqliteConnection from 'better-sqlite3';
+import type SqliteConnection from 'better-sqlite3';
 import { Kysely, SqliteDialect, type SqliteStatement } from 'kysely';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { createPrivateDirectory } from '@bonafide/shared/runtime/private-file';
 import type { Schema } from './sql/schema.js';
+import { SqliteDriver } from './sqlite-driver.js';
 
 export const IN_MEMORY = ':memory:';
 const MAX_PREPARED = 500;
@@ -29,7 +30,7 @@ export async function createDatabaseFile(path: string): Promise<void> {
 export function connectSqlite(path: string, access: 'write' | 'read'): Kysely<Schema> {
   let connection;
   try {
-    connection = new SqliteConnection(path, { timeout: BUSY_TIMEOUT_MS });
+    connection = new SqliteDriver(path, { timeout: BUSY_TIMEOUT_MS });
     if (access === 'write') connection.pragma('journal_mode = WAL');
     connection.pragma('synchronous = FULL');
     connection.pragma('foreign_keys = ON');
@@ -101,7 +102,7 @@ const NOTHING_TO_DO: SqliteStatement = {
 };
 
 function translate(error: unknown, path: string): unknown {
-  if (!(error instanceof SqliteConnection.SqliteError)) return error;
+  if (!(error instanceof SqliteDriver.SqliteError)) return error;
   const fail = (
     reason: 'unavailable' | 'failed_precondition' | 'already_exists',
     text: string,

@@ -57,17 +57,6 @@ export function pruneBundle(bundle: TrustBundle, now: Date): TrustBundle {
   });
 }
 
-/** Without these certificates. @returns the same object when none is there. */
-export function removeFromBundle(bundle: TrustBundle, certificates: readonly Buffer[]): TrustBundle {
-  return changedBundle(bundle, {
-    x509Authorities: bundle.x509Authorities.filter(
-      ({ certificate }) => !certificates.some((removed) => removed.equals(certificate)),
-    ),
-    jwtAuthorities: bundle.jwtAuthorities,
-    witAuthorities: bundle.witAuthorities,
-  });
-}
-
 /** Only ever told of lists that grew or shrank, so their lengths say whether anything changed. */
 function changedBundle(
   bundle: TrustBundle,

@@ -8,7 +8,7 @@ import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { openStore } from '../store/open-store.js';
 import type { Store } from '../store/store.js';
-import { appendToBundle, emptyBundle, isPastUse, pruneBundle, removeFromBundle } from './merge-bundle.js';
+import { appendToBundle, emptyBundle, isPastUse, pruneBundle } from './merge-bundle.js';
 import { MAX_X509_AUTHORITIES, OwnBundle } from './own-bundle.js';
 
 const trustDomain = parseTrustDomain('example.org');
@@ -113,7 +113,6 @@ describe('a bundle', () => {
   it('stays the same object when nothing changes', () => {
     expect(appendToBundle(full, { x509Authorities: [two] })).toBe(full);
     expect(pruneBundle(full, notAfter)).toBe(full);
-    expect(removeFromBundle(full, [Buffer.from('other')])).toBe(full);
   });
 
   it('loses an authority once it has been expired for as long as it lived', () => {
@@ -128,12 +127,5 @@ describe('a bundle', () => {
     const year = { notBefore: new Date('2029-01-01T06:00:00Z'), notAfter };
     expect(isPastUse(year, new Date('2030-01-02T06:00:00Z'))).toBe(false);
     expect(isPastUse(year, new Date('2030-01-02T06:00:01Z'))).toBe(true);
-  });
-
-  it('loses what is removed', () => {
-    expect(removeFromBundle(full, [one.certificate])).toMatchObject({
-      x509Authorities: [two],
-      sequenceNumber: 2,
-    });
   });
 });
