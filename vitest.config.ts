@@ -10,5 +10,7 @@ export default defineConfig({
     include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['**/dist/**', '**/node_modules/**'],
     testTimeout: 20_000,
+    // One for every core: many tests wait for processes, and the machine for them.
+    maxWorkers: '100%',
   },
 });
