@@ -55,11 +55,12 @@ describe('a full disk', () => {
     'loses no acknowledged write, and the store works on when there is room again',
     async () => {
       using directory = createTemporaryDirectory();
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', directory.path]);
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', directory.path]);
       try {
         const path = directory.join('store.sqlite3');
+        // Half of the disk: room enough for what the write-ahead log holds to be moved into the database when it is closed.
         const ballast = directory.join('ballast');
-        execFileSync('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=1024', 'count=512'], { stdio: 'ignore' });
+        execFileSync('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=1024', 'count=2048'], { stdio: 'ignore' });
         const store = await openStore({ path, log: silentLogger });
         const { acknowledged, error } = await fillUntilRefused(store);
         expect(error).toMatchObject({
