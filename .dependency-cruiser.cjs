@@ -44,7 +44,7 @@ module.exports = {
         pathNot: [
           '^packages/shared/src/rpc/',
           '^packages/server/src/(api|access|cli)/',
-          '^packages/agent/src/(endpoints|cli|sync|node-attestation|agent-identity|svid-cache)/',
+          '^packages/agent/src/(endpoints|cli|sync|node-attestation|agent-identity)/',
           '^packages/sdk/src/',
           '^packages/testing/',
           tests,

@@ -9,9 +9,9 @@ import { createJoinToken } from '@bonafide/server/node-attestation/create-join-t
 import { openStore } from '@bonafide/server/store/open-store';
 import { sampleEntry, sampleBundle, TRUST_DOMAIN } from '@bonafide/agent/svid-cache/cache-samples';
 import { SvidCache } from '@bonafide/agent/svid-cache/svid-cache';
-import { SvidRenewal } from '@bonafide/agent/svid-cache/svid-renewal';
+import { SvidRenewal } from '@bonafide/agent/svid-renewal/svid-renewal';
 import type { WorkloadUpdate } from '@bonafide/agent/svid-cache/workload-identities';
-import type { SigningRequest, SigningResult } from '@bonafide/agent/svid-cache/x509-svid-signer';
+import type { SigningRequest, SigningResult } from '@bonafide/agent/svid-renewal/x509-svid-signer';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import { verifyX509Svid } from '@bonafide/shared/crypto/verify-x509-svid';

@@ -1,6 +1,6 @@
 /** Many nodes as the server sees them: each attested by a join token, each with a connection under its own SVID. */
 import { ServerConnection } from '@bonafide/agent/agent-identity/server-connection';
-import { createX509Svid } from '@bonafide/agent/svid-cache/create-x509-svid';
+import { createX509Svid } from '@bonafide/agent/svid-renewal/create-x509-svid';
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
 import { callUnary, openBidiStream } from '@bonafide/shared/rpc/client-call';

@@ -11,7 +11,7 @@ import {
 } from '@bonafide/shared/runtime/private-file';
 import { isAgentId, trustDomainOf } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import { createX509Svid } from '../svid-cache/create-x509-svid.js';
+import { createX509Svid } from '../svid-renewal/create-x509-svid.js';
 import type { AgentIdentity } from './agent-identity.js';
 
 const fileSchema = z.strictObject({

@@ -9,7 +9,7 @@ import { isAgentId, trustDomainOf } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { AgentIdentity } from '../agent-identity/agent-identity.js';
 import type { ServerConnection } from '../agent-identity/server-connection.js';
-import { createX509Svid } from '../svid-cache/create-x509-svid.js';
+import { createX509Svid } from '../svid-renewal/create-x509-svid.js';
 import type { NodeAttestor } from './node-attestor.js';
 
 /** Attestors may have to ask hardware or a cloud. */

@@ -3,7 +3,7 @@ import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { errorFromStatusProto } from '@bonafide/shared/rpc/status';
 import type { ServerChannel, ServerChannels } from '../agent-identity/server-connection.js';
-import type { SigningRequest, SigningResult, X509SvidSigner } from '../svid-cache/x509-svid-signer.js';
+import type { SigningRequest, SigningResult, X509SvidSigner } from '../svid-renewal/x509-svid-signer.js';
 
 interface ServerSignerOptions {
   readonly connection: ServerChannels;

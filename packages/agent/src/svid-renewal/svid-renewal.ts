@@ -10,12 +10,12 @@ import type { Logger } from '@bonafide/shared/runtime/logger';
 import { SetBacks } from '@bonafide/shared/runtime/set-backs';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
 import { BatchLimit } from './batch-limit.js';
-import { svidContentKey } from './cached-entry.js';
+import { svidContentKey } from '../svid-cache/cached-entry.js';
 import { createX509Svid } from './create-x509-svid.js';
 import { DueQueue } from './due-queue.js';
 import { renewalTimeOfNew, renewalTimeOfStored, type RenewalPolicy } from './renewal-time.js';
 import { prepareRequests, type PreparedRequest } from './signing-batch.js';
-import type { SvidCache, SvidDemand } from './svid-cache.js';
+import type { SvidCache, SvidDemand } from '../svid-cache/svid-cache.js';
 import type { StoredSvid } from './svid-files.js';
 import type { SigningResult, X509SvidSigner } from './x509-svid-signer.js';
 

@@ -4,7 +4,7 @@ import { errorMessage, invalidArgument } from '@bonafide/shared/errors/bonafide-
 import { verifyX509Svid } from '@bonafide/shared/crypto/verify-x509-svid';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { trustDomainOf } from '@bonafide/shared/spiffe-id/spiffe-id';
-import type { SvidCache } from './svid-cache.js';
+import type { SvidCache } from '../svid-cache/svid-cache.js';
 import type { StoredSvid } from './svid-files.js';
 
 interface TrustOptions {
