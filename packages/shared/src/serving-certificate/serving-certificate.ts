@@ -1,0 +1,16 @@
+/** Where a TLS server for the open web has its certificate from: files that an operator renews, or an ACME authority. */
+import type { CertificatePair } from '../crypto/certificate-pair.js';
+
+export interface ServingCertificate {
+  /** Undefined while there is none yet, as before an ACME authority has answered. */
+  current(): CertificatePair | undefined;
+  /** Called with every new pair. @returns the way to unsubscribe. */
+  onChange(listener: (pair: CertificatePair) => void): () => void;
+  /** What answers an ACME validation for this name right now (RFC 8737); absent where there never is one. */
+  challenge?(serverName: string): CertificatePair | undefined;
+  /**
+   * Begins to keep the certificate fresh, until the signal fires.
+   * @throws BonafideError when it can be known at once that there will be none.
+   */
+  start(signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,92 @@
+/** An HTTPS server that follows its serving certificate and answers ACME's validations (RFC 8737) on the same port. */
+import type { RequestListener } from 'node:http';
+import { createServer as createHttpsServer, type Server } from 'node:https';
+import type { Socket } from 'node:net';
+import { createSecureContext, createServer as createTlsServer, type SecureVersion } from 'node:tls';
+import { invalidArgument } from '../errors/bonafide-error.js';
+import type { ServingCertificate } from './serving-certificate.js';
+import { isAcmeValidation } from './tls-client-hello.js';
+
+const HANDSHAKE_LIMIT_MS = 10_000;
+const OLDEST_VERSION: SecureVersion = 'TLSv1.2';
+const LARGEST_HEADERS_BYTES = 16 * 1024;
+
+export interface ServingHttpsOptions {
+  readonly certificate: ServingCertificate;
+  readonly onRequest: RequestListener;
+  /** How long a request's headers, and the whole of it, may take. */
+  readonly requestLimitMs: number;
+}
+
+/** Not listening yet. While there is no certificate, handshakes fail, but those of an ACME authority. */
+export function createServingHttpsServer(options: ServingHttpsOptions): Server {
+  const { certificate, onRequest, requestLimitMs } = options;
+  const server = createHttpsServer(
+    {
+      ...certificate.current(),
+      minVersion: OLDEST_VERSION,
+      ALPNProtocols: ['http/1.1'],
+      handshakeTimeout: HANDSHAKE_LIMIT_MS,
+      maxHeaderSize: LARGEST_HEADERS_BYTES,
+      headersTimeout: requestLimitMs,
+      requestTimeout: requestLimitMs,
+    },
+    onRequest,
+  );
+  const unsubscribe = certificate.onChange((pair) => {
+    server.setSecureContext({ ...pair, minVersion: OLDEST_VERSION });
+  });
+  server.on('close', unsubscribe);
+  if (certificate.challenge !== undefined) answerValidations(server, certificate);
+  return server;
+}
+
+/** Looks at the first record of each connection, and leads those of an ACME authority to a TLS server of their own. */
+function answerValidations(server: Server, certificate: ServingCertificate): void {
+  const serve = server.listeners('connection') as ((socket: Socket) => void)[];
+  const validations = createTlsServer(
+    {
+      ALPNProtocols: ['acme-tls/1'],
+      minVersion: OLDEST_VERSION,
+      handshakeTimeout: HANDSHAKE_LIMIT_MS,
+      SNICallback: (serverName, callback) => {
+        const pair = certificate.challenge?.(serverName);
+        if (pair === undefined) callback(invalidArgument('no validation of this name is awaited'));
+        else callback(null, createSecureContext({ ...pair, minVersion: OLDEST_VERSION }));
+      },
+    },
+    // RFC 8737 section 3: the handshake is all there is to it.
+    (socket) => socket.end(),
+  );
+  validations.on('tlsClientError', (_error, socket) => {
+    socket.destroy();
+  });
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    firstRecord(socket, (isValidation) => {
+      if (isValidation) validations.emit('connection', socket);
+      else for (const listener of serve) listener.call(server, socket);
+    });
+  });
+}
+
+/** Reads until it can be told what the connection is for, and puts back what was read. */
+function firstRecord(socket: Socket, done: (isValidation: boolean) => void): void {
+  let start: Buffer = Buffer.alloc(0);
+  const drop = (): void => {
+    socket.destroy();
+  };
+  const look = (): void => {
+    const chunk = socket.read() as Buffer | null;
+    if (chunk === null) return;
+    start = Buffer.concat([start, chunk]);
+    const isValidation = isAcmeValidation(start);
+    if (isValidation === undefined) return;
+    socket.off('readable', look).off('error', drop).off('end', drop).off('timeout', drop);
+    socket.setTimeout(0);
+    socket.unshift(start);
+    done(isValidation);
+  };
+  socket.setTimeout(HANDSHAKE_LIMIT_MS);
+  socket.on('readable', look).on('error', drop).on('end', drop).on('timeout', drop);
+}
