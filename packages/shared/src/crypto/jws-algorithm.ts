@@ -1,5 +1,5 @@
 /** The signature algorithms of JWT-SVIDs and WIT-SVIDs (JWT-SVID section 2.1, RFC 7518 sections 3.3 to 3.5) and nothing beside them. */
-import { constants, verify, type KeyObject } from 'node:crypto';
+import { constants, sign, verify, type KeyObject } from 'node:crypto';
 import { invalidArgument } from '../errors/bonafide-error.js';
 import { DerReader } from './der/der-reader.js';
 import { DER_TAG } from './der/der-tag.js';
@@ -88,6 +88,21 @@ export async function signJws(signer: Signer, data: Uint8Array): Promise<Buffer>
   const signature = await signer.sign(data, hashOf(algorithm));
   const curve = CURVES[algorithm];
   return curve === undefined ? signature : concatenateNumbers(signature, curve.octets);
+}
+
+/**
+ * With an algorithm that something else has fixed, such as `cnf.jwk.alg` of a WIT-SVID. On the thread pool.
+ * @throws BonafideError `invalid_argument` when the key is not one for the algorithm.
+ */
+export function signJwsAs(algorithm: JwsAlgorithm, privateKey: KeyObject, data: Uint8Array): Promise<Buffer> {
+  if (!isKeyFor(algorithm, privateKey)) throw invalidArgument(`the private key is not one for ${algorithm}`);
+  const key = { key: privateKey, dsaEncoding: 'ieee-p1363' as const, ...rsaOptions(algorithm) };
+  return new Promise((resolve, reject) => {
+    sign(hashOf(algorithm), data, key, (error, signature) => {
+      if (error === null) resolve(signature);
+      else reject(error);
+    });
+  });
 }
 
 function hashOf(algorithm: JwsAlgorithm): SignatureHash {

@@ -7,7 +7,7 @@ import { importSpki } from '../crypto/private-key-encoding.js';
 import { BonafideError, invalidArgument } from '../errors/bonafide-error.js';
 import { trustDomainOf, type SpiffeId } from '../spiffe-id/spiffe-id.js';
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
-import { parseCompactJws } from './compact-jws.js';
+import { parseCompactJws, type CompactJws } from './compact-jws.js';
 import {
   checkTimes,
   quote,
@@ -16,6 +16,7 @@ import {
   readSubject,
   readTimes,
   refuseCriticalExtensions,
+  type TokenTimes,
 } from './token-claims.js';
 import { isJsonObject, type JsonObject } from './unique-json.js';
 import { DEFAULT_LEEWAY_SECONDS } from './verify-jwt-svid.js';
@@ -29,7 +30,7 @@ const SECRET_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 export interface WitSvidVerification {
   readonly token: string;
   /** Undefined for a trust domain that is not trusted. */
-  readonly bundle: (trustDomain: TrustDomain) => TrustBundle | undefined;
+  readonly bundle: (trustDomain: TrustDomain) => Pick<TrustBundle, 'trustDomain' | 'witAuthorities'> | undefined;
   readonly now: Date;
   readonly leewaySeconds?: number | undefined;
 }
@@ -51,6 +52,31 @@ export interface VerifiedWitSvid {
 /** @throws BonafideError `invalid_argument` for what is no WIT-SVID; `unauthenticated` for one that is not to be believed. */
 export async function verifyWitSvid(verification: WitSvidVerification): Promise<VerifiedWitSvid> {
   const { token, bundle, now, leewaySeconds = DEFAULT_LEEWAY_SECONDS } = verification;
+  const { jws, algorithm, times, ...content } = readToken(token);
+  const trustDomain = trustDomainOf(content.spiffeId);
+  const trusted = bundle(trustDomain);
+  if (trusted === undefined) {
+    throw new BonafideError('unauthenticated', `no bundle is held for the trust domain ${trustDomain}`);
+  }
+  await findSigningAuthority(jws, algorithm, content.keyId, trusted.witAuthorities);
+  checkTimes(times, now, leewaySeconds);
+  return content;
+}
+
+/** What a token says that is taken from a trusted hand; neither its signature nor its times are checked. @throws BonafideError `invalid_argument`. */
+export function parseWitSvid(token: string): VerifiedWitSvid {
+  const { spiffeId, issuedAt, expiresAt, keyId, confirmationKey, confirmationAlgorithm, claims } =
+    readToken(token);
+  return { spiffeId, issuedAt, expiresAt, keyId, confirmationKey, confirmationAlgorithm, claims };
+}
+
+interface ReadToken extends VerifiedWitSvid {
+  readonly jws: CompactJws;
+  readonly algorithm: JwsAlgorithm;
+  readonly times: TokenTimes;
+}
+
+function readToken(token: string): ReadToken {
   const jws = parseCompactJws(token);
   const { header, payload: claims } = jws;
   const algorithm = readAlgorithm(header);
@@ -64,16 +90,8 @@ export async function verifyWitSvid(verification: WitSvidVerification): Promise<
   const spiffeId = readSubject(claims);
   const confirmation = readConfirmation(claims);
   const times = readTimes(claims);
-
-  const trustDomain = trustDomainOf(spiffeId);
-  const trusted = bundle(trustDomain);
-  if (trusted === undefined) {
-    throw new BonafideError('unauthenticated', `no bundle is held for the trust domain ${trustDomain}`);
-  }
-  await findSigningAuthority(jws, algorithm, keyId, trusted.witAuthorities);
-  checkTimes(times, now, leewaySeconds);
   const { issuedAt, expiresAt } = times;
-  return { spiffeId, issuedAt, expiresAt, keyId, claims, ...confirmation };
+  return { jws, algorithm, times, spiffeId, issuedAt, expiresAt, keyId, claims, ...confirmation };
 }
 
 /** Section 3.2 with RFC 7800 section 3.2. */
