@@ -22,6 +22,12 @@ interface Update {
   readonly bundles: ReadonlyMap<TrustDomain, TrustBundle>;
 }
 
+interface Entries {
+  readonly entries: readonly RegistrationEntry[];
+  readonly trustDomain: TrustDomain;
+  readonly bundles: ReadonlyMap<TrustDomain, TrustBundle>;
+}
+
 interface Subscriber {
   readonly selectors: ReadonlySet<string>;
   readonly listener: (update: Update) => void;
@@ -81,6 +87,16 @@ export class MemoryIdentities {
     return { close: () => void this.#subscribers.delete(subscriber) };
   }
 
+  follow(selectors: readonly Selector[], listener: (update: Entries) => void): { close(): void } {
+    return this.subscribe(selectors, (update) => {
+      listener(entriesOf(update));
+    });
+  }
+
+  matching(selectors: readonly Selector[]): Entries {
+    return entriesOf(this.#updateFor(new Set(selectors.map(formatSelector))));
+  }
+
   #updateFor(selectors: ReadonlySet<string>): Update {
     const identities = this.#identities.filter(({ entry }) =>
       isSubset(new Set(entry.selectors.map(formatSelector)), selectors),
@@ -121,4 +137,8 @@ export class MemoryIdentities {
       createdAt: new Date(index * 1000),
     };
   }
+}
+
+function entriesOf({ identities, trustDomain, bundles }: Update): Entries {
+  return { entries: identities.map(({ entry }) => entry), trustDomain, bundles };
 }

@@ -2,7 +2,7 @@
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { formatSelector, normalizeSelectors } from '@bonafide/shared/registration/selector';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
-import type { WorkloadView } from './workload-view.js';
+import type { CacheView } from './workload-view.js';
 
 export class CachedEntry {
   readonly entry: RegistrationEntry;
@@ -14,7 +14,7 @@ export class CachedEntry {
   /** An SVID has been asked for, or is held. */
   isRequested = false;
   /** The callers that this entry concerns. */
-  readonly views = new Set<WorkloadView>();
+  readonly views = new Set<CacheView>();
 
   constructor(entry: RegistrationEntry) {
     this.entry = entry;

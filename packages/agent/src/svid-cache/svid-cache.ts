@@ -11,8 +11,14 @@ import type { AuthorizedChange } from './authorized-change.js';
 import { CachedEntry, svidContentKey } from './cached-entry.js';
 import { SubsetIndex } from './subset-index.js';
 import { SupersetIndex } from './superset-index.js';
-import type { Subscription, WorkloadIdentities, WorkloadUpdate } from './workload-identities.js';
-import { WorkloadView, type ViewSource } from './workload-view.js';
+import { ENTRIES, IDENTITIES, type ViewContent, type ViewKind } from './view-kind.js';
+import type {
+  Subscription,
+  WorkloadEntries,
+  WorkloadIdentities,
+  WorkloadUpdate,
+} from './workload-identities.js';
+import { WorkloadView, type CacheView } from './workload-view.js';
 
 /** Whoever obtains SVIDs for the cache. */
 export interface SvidDemand {
@@ -35,22 +41,20 @@ export class SvidCache implements WorkloadIdentities {
   readonly #entries = new Map<string, CachedEntry>();
   readonly #bundles = new Map<TrustDomain, TrustBundle>();
   readonly #entriesBySelectors = new SubsetIndex<CachedEntry>();
-  readonly #viewsBySelectors = new SupersetIndex<WorkloadView>();
-  readonly #views = new Map<string, WorkloadView>();
-  readonly #source: ViewSource;
+  readonly #viewsBySelectors = new SupersetIndex<CacheView>();
+  /** By the selectors of those who look. */
+  readonly #identityViews = new Map<string, WorkloadView<WorkloadUpdate>>();
+  readonly #entryViews = new Map<string, WorkloadView<WorkloadEntries>>();
+  readonly #content: ViewContent;
   #demand: SvidDemand | undefined;
   #requested = 0;
 
   constructor(options: SvidCacheOptions) {
     this.#options = options;
-    this.#source = {
+    this.#content = {
       trustDomain: options.trustDomain,
       bundles: this.#bundles,
-      log: options.log,
       now: () => options.clock.now(),
-      abandon: (view) => {
-        this.#abandon(view);
-      },
     };
   }
 
@@ -92,15 +96,21 @@ export class SvidCache implements WorkloadIdentities {
   }
 
   subscribe(selectors: readonly Selector[], listener: (update: WorkloadUpdate) => void): Subscription {
-    const texts = normalizeSelectors(selectors).map(formatSelector);
-    const key = JSON.stringify(texts);
-    const view = this.#views.get(key) ?? this.#openView(key, new Set(texts));
-    return view.subscribe(listener);
+    return this.#view(IDENTITIES, this.#identityViews, selectors).subscribe(listener);
+  }
+
+  follow(selectors: readonly Selector[], listener: (update: WorkloadEntries) => void): Subscription {
+    return this.#view(ENTRIES, this.#entryViews, selectors).subscribe(listener);
+  }
+
+  matching(selectors: readonly Selector[]): WorkloadEntries {
+    const texts = new Set(normalizeSelectors(selectors).map(formatSelector));
+    return ENTRIES.compose(new Set(this.#entriesBySelectors.subsetsOf(texts)), this.#content);
   }
 
   /** Takes in what the server says; subscribers hear of it once, when all of it is applied. */
   apply(change: AuthorizedChange): void {
-    const touched = new Set<WorkloadView>();
+    const touched = new Set<CacheView>();
     if (change.kind === 'snapshot') {
       const ids = new Set(change.entries.map(({ id }) => id));
       const domains = new Set(change.bundles.map(({ trustDomain }) => trustDomain));
@@ -120,7 +130,7 @@ export class SvidCache implements WorkloadIdentities {
 
   /** Puts new SVIDs in place, all at once; those of entries that have gone meanwhile are dropped. */
   install(svids: ReadonlyMap<string, X509Svid>): void {
-    const touched = new Set<WorkloadView>();
+    const touched = new Set<CacheView>();
     for (const [id, svid] of svids) {
       const cached = this.#entries.get(id);
       if (cached?.isRequested !== true) continue;
@@ -132,7 +142,7 @@ export class SvidCache implements WorkloadIdentities {
 
   /** An attempt has failed: callers who wait are given what there is. */
   settle(entryIds: readonly string[]): void {
-    const touched = new Set<WorkloadView>();
+    const touched = new Set<CacheView>();
     for (const id of entryIds) {
       const cached = this.#entries.get(id);
       if (cached?.isSettled === false) settle(cached, touched);
@@ -142,7 +152,7 @@ export class SvidCache implements WorkloadIdentities {
 
   /** Takes SVIDs out that may no longer be handed out, for example because they have expired. */
   withdraw(entryIds: readonly string[]): void {
-    const touched = new Set<WorkloadView>();
+    const touched = new Set<CacheView>();
     for (const id of entryIds) {
       const cached = this.#entries.get(id);
       if (cached?.svid === undefined) continue;
@@ -152,7 +162,7 @@ export class SvidCache implements WorkloadIdentities {
     refresh(touched);
   }
 
-  #upsert(entry: RegistrationEntry, touched: Set<WorkloadView>): void {
+  #upsert(entry: RegistrationEntry, touched: Set<CacheView>): void {
     const old = this.#entries.get(entry.id);
     if (entry.storesSvid) {
       // Meant for a secret store, not for callers of the Workload API, as in SPIRE.
@@ -175,12 +185,12 @@ export class SvidCache implements WorkloadIdentities {
     }
     if (cached.isRequested) {
       if (old === undefined || svidContentKey(old.entry) !== svidContentKey(entry)) this.#demand?.need(entry);
-    } else if (cached.views.size > 0) {
+    } else if (isWatched(cached)) {
       this.#request(cached);
     }
   }
 
-  #remove(id: string, touched: Set<WorkloadView>): void {
+  #remove(id: string, touched: Set<CacheView>): void {
     const cached = this.#entries.get(id);
     if (cached === undefined) return;
     this.#entries.delete(id);
@@ -188,7 +198,7 @@ export class SvidCache implements WorkloadIdentities {
     this.#release(cached);
   }
 
-  #unlink(cached: CachedEntry, touched: Set<WorkloadView>): void {
+  #unlink(cached: CachedEntry, touched: Set<CacheView>): void {
     this.#entriesBySelectors.remove(cached.selectors, cached);
     for (const view of cached.views) {
       view.matches.delete(cached);
@@ -197,36 +207,57 @@ export class SvidCache implements WorkloadIdentities {
     cached.views.clear();
   }
 
-  #upsertBundle(bundle: TrustBundle, touched: Set<WorkloadView>): void {
+  #upsertBundle(bundle: TrustBundle, touched: Set<CacheView>): void {
     if (isDeepStrictEqual(this.#bundles.get(bundle.trustDomain), bundle)) return;
     this.#bundles.set(bundle.trustDomain, bundle);
-    for (const view of this.#views.values()) touched.add(view);
+    this.#touchAll(touched);
   }
 
-  #removeBundle(trustDomain: TrustDomain, touched: Set<WorkloadView>): void {
+  #removeBundle(trustDomain: TrustDomain, touched: Set<CacheView>): void {
     if (!this.#bundles.delete(trustDomain)) return;
-    for (const view of this.#views.values()) touched.add(view);
+    this.#touchAll(touched);
   }
 
-  #openView(key: string, selectors: ReadonlySet<string>): WorkloadView {
-    const view = new WorkloadView(key, selectors, this.#source);
-    this.#views.set(key, view);
-    this.#viewsBySelectors.add(selectors, view);
-    for (const cached of this.#entriesBySelectors.subsetsOf(selectors)) {
+  #touchAll(touched: Set<CacheView>): void {
+    for (const view of this.#identityViews.values()) touched.add(view);
+    for (const view of this.#entryViews.values()) touched.add(view);
+  }
+
+  #view<Update>(
+    kind: ViewKind<Update>,
+    views: Map<string, WorkloadView<Update>>,
+    selectors: readonly Selector[],
+  ): WorkloadView<Update> {
+    const texts = normalizeSelectors(selectors).map(formatSelector);
+    const key = JSON.stringify(texts);
+    const present = views.get(key);
+    if (present !== undefined) return present;
+    const view = new WorkloadView<Update>({
+      kind,
+      content: this.#content,
+      log: this.#options.log,
+      abandon: () => {
+        views.delete(key);
+        this.#abandon(view);
+      },
+    });
+    views.set(key, view);
+    const names = new Set(texts);
+    this.#viewsBySelectors.add(names, view);
+    for (const cached of this.#entriesBySelectors.subsetsOf(names)) {
       link(view, cached);
-      if (!cached.isRequested) this.#request(cached);
+      if (view.needsSvids && !cached.isRequested) this.#request(cached);
     }
     return view;
   }
 
-  #abandon(view: WorkloadView): void {
-    this.#views.delete(view.key);
+  #abandon(view: CacheView): void {
     this.#viewsBySelectors.remove(view);
     for (const cached of view.matches) {
       cached.views.delete(view);
       const isSurplus =
         cached.entry.disablesX509SvidPrefetch || this.#requested > this.#options.maximumPrefetched;
-      if (cached.views.size === 0 && isSurplus) this.#release(cached);
+      if (view.needsSvids && isSurplus && !isWatched(cached)) this.#release(cached);
     }
     view.matches.clear();
   }
@@ -257,17 +288,23 @@ export class SvidCache implements WorkloadIdentities {
   }
 }
 
-function link(view: WorkloadView, cached: CachedEntry): void {
+/** Whether a caller wants its X.509-SVID. */
+function isWatched({ views }: CachedEntry): boolean {
+  for (const view of views) if (view.needsSvids) return true;
+  return false;
+}
+
+function link(view: CacheView, cached: CachedEntry): void {
   view.matches.add(cached);
   cached.views.add(view);
 }
 
-function settle(cached: CachedEntry, touched: Set<WorkloadView>): void {
+function settle(cached: CachedEntry, touched: Set<CacheView>): void {
   cached.isSettled = true;
   for (const view of cached.views) touched.add(view);
 }
 
-function refresh(views: Iterable<WorkloadView>): void {
+function refresh(views: Iterable<CacheView>): void {
   for (const view of views) view.refresh();
 }
 
