@@ -4,13 +4,12 @@ import { decodeBase64 } from '../crypto/pem.js';
 import { parseX509Certificate } from '../crypto/x509-certificate.js';
 import { BonafideError, errorMessage, invalidArgument } from '../errors/bonafide-error.js';
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
+import { isJsonObject, parseUniqueJsonText, type JsonObject } from '../jwt/unique-json.js';
 import { withoutRepeats } from './bundle-pem.js';
 import type { TokenAuthority, TrustBundle, X509Authority } from './trust-bundle.js';
 
 const MAX_BUNDLE_DOCUMENT_CHARACTERS = 4 * 1024 * 1024;
 const MAX_BUNDLE_KEYS = 4096;
-
-type JsonObject = Readonly<Record<string, unknown>>;
 
 /**
  * Keys of unknown type or use are ignored, as section 4.2 asks; a key that is known and malformed is not.
@@ -20,7 +19,7 @@ export function parseBundleDocument(trustDomain: TrustDomain, text: string): Tru
   if (text.length > MAX_BUNDLE_DOCUMENT_CHARACTERS) {
     throw invalidArgument(`bundle document is longer than ${MAX_BUNDLE_DOCUMENT_CHARACTERS} characters`);
   }
-  const document = parseJson(text);
+  const document = parseUniqueJsonText(text, 'bundle document');
   const { keys } = document;
   if (!Array.isArray(keys)) throw invalidArgument('bundle document has no "keys" array');
   if (keys.length > MAX_BUNDLE_KEYS)
@@ -103,17 +102,6 @@ function formatTokenKey(authority: TokenAuthority, use: string): JsonObject {
   return { ...spkiToJwk(authority.publicKey), use, kid: authority.keyId };
 }
 
-function parseJson(text: string): JsonObject {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (cause) {
-    throw invalidArgument(`bundle document is not JSON: ${errorMessage(cause)}`, cause);
-  }
-  if (!isJsonObject(document)) throw invalidArgument('bundle document is not a JSON object');
-  return document;
-}
-
 function readWholeNumber(document: JsonObject, member: string): number | undefined {
   const value = document[member];
   if (value === undefined) return undefined;
@@ -121,8 +109,4 @@ function readWholeNumber(document: JsonObject, member: string): number | undefin
     throw invalidArgument(`"${member}" of the bundle document is not a whole number`);
   }
   return value;
-}
-
-function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,7 @@
 /** The signature algorithms of JWT-SVIDs and WIT-SVIDs (JWT-SVID section 2.1, RFC 7518 sections 3.3 to 3.5) and nothing beside them. */
 import { constants, sign, verify, type KeyObject } from 'node:crypto';
 import { invalidArgument } from '../errors/bonafide-error.js';
-import { DerReader } from './der/der-reader.js';
+import { enterOnly } from './der/der-reader.js';
 import { DER_TAG } from './der/der-tag.js';
 import type { KeyType } from './key-type.js';
 import type { SignatureHash } from './signature-algorithm.js';
@@ -126,12 +126,16 @@ function rsaOptions(algorithm: JwsAlgorithm): { padding?: number; saltLength?: n
 
 /** RFC 7518 section 3.4 wants the two numbers side by side, each as long as the curve, where X.509 has a DER sequence of them. */
 function concatenateNumbers(signature: Buffer, octets: number): Buffer {
-  const numbers = new DerReader(signature, 'signature').enter(DER_TAG.sequence, 'ECDSA signature');
+  const numbers = enterOnly(signature, DER_TAG.sequence, 'ECDSA signature');
   const concatenated = Buffer.alloc(2 * octets);
   for (const end of [octets, 2 * octets]) {
     const number = numbers.readInteger('number');
+    const isNegative = ((number[0] ?? 0) & 0x80) !== 0;
     const significant = number[0] === 0 ? number.subarray(1) : number;
+    if (isNegative || significant.length > octets)
+      throw numbers.malformed('number', 'is not one of its curve');
     significant.copy(concatenated, end - significant.length);
   }
+  numbers.expectEnd('ECDSA signature');
   return concatenated;
 }

@@ -32,6 +32,22 @@ export function parseCompactJws(token: string): CompactJws {
   };
 }
 
+/**
+ * What is about to be signed, read as a verifier will read it.
+ * @throws BonafideError `invalid_argument` saying in which part the fault is.
+ */
+export function parseSigningInput(signingInput: Buffer): Pick<CompactJws, 'header' | 'payload'> {
+  const parts = signingInput.toString('latin1').split('.');
+  const [header, payload] = parts;
+  if (parts.length !== 2 || header === undefined || payload === undefined) {
+    throw invalidArgument('what is to be signed does not have the two parts of a token');
+  }
+  return {
+    header: parseUniqueJsonObject(decodeBase64Url(header, 'header'), 'token header'),
+    payload: parseUniqueJsonObject(decodeBase64Url(payload, 'payload'), 'token payload'),
+  };
+}
+
 /** @param sign is given the signing input. */
 export async function encodeCompactJws(
   header: JsonObject,

@@ -1,7 +1,8 @@
 /** Claims and header parameters that JWT-SVIDs and WIT-SVIDs share, read as RFC 7519 section 4.1 defines them. */
+import type { TokenAuthority } from '../bundle/trust-bundle.js';
 import { isJwsAlgorithm, type JwsAlgorithm } from '../crypto/jws-algorithm.js';
 import { BonafideError, invalidArgument } from '../errors/bonafide-error.js';
-import { parseSpiffeId, type SpiffeId } from '../spiffe-id/spiffe-id.js';
+import { parseSpiffeId, pathOf, type SpiffeId } from '../spiffe-id/spiffe-id.js';
 import type { JsonObject } from './unique-json.js';
 
 /** The longest key ID that is looked for. */
@@ -29,9 +30,12 @@ export function readKeyId({ kid }: JsonObject): string | undefined {
   throw invalidArgument("the token's key ID is not text of a sensible length");
 }
 
+/** The SPIFFE ID of a workload: one without a path names the trust domain itself. */
 export function readSubject({ sub }: JsonObject): SpiffeId {
   if (typeof sub !== 'string') throw invalidArgument('the token has no subject');
-  return parseSpiffeId(sub);
+  const spiffeId = parseSpiffeId(sub);
+  if (pathOf(spiffeId) === '') throw invalidArgument('the subject of the token has no path');
+  return spiffeId;
 }
 
 export interface TokenTimes {
@@ -52,16 +56,32 @@ export function readTimes(claims: JsonObject): TokenTimes {
  * @throws BonafideError `unauthenticated`.
  */
 export function checkTimes({ notBefore, expiresAt }: TokenTimes, now: Date, leewaySeconds: number): void {
-  const leewayMs = leewaySeconds * 1000;
-  if (now.getTime() >= expiresAt.getTime() + leewayMs) {
+  // Compared so that what is no number refuses the token.
+  if (!isBefore(now, expiresAt, leewaySeconds)) {
     throw new BonafideError('unauthenticated', `the token has expired, at ${expiresAt.toISOString()}`);
   }
-  if (notBefore !== undefined && now.getTime() < notBefore.getTime() - leewayMs) {
+  if (notBefore !== undefined && !(now.getTime() >= notBefore.getTime() - leewaySeconds * 1000)) {
     throw new BonafideError(
       'unauthenticated',
       `the token is not valid before ${notBefore.toISOString()}; compare the clocks`,
     );
   }
+}
+
+/**
+ * An authority signs nothing that outlives it, so a token that is shown later is not its work.
+ * @throws BonafideError `unauthenticated`.
+ */
+export function checkAuthorityTime({ expiresAt }: TokenAuthority, now: Date, leewaySeconds: number): void {
+  if (expiresAt === undefined || isBefore(now, expiresAt, leewaySeconds)) return;
+  throw new BonafideError(
+    'unauthenticated',
+    `the key that signed the token has expired, at ${expiresAt.toISOString()}`,
+  );
+}
+
+function isBefore(now: Date, end: Date, leewaySeconds: number): boolean {
+  return now.getTime() < end.getTime() + leewaySeconds * 1000;
 }
 
 function readDate(claims: JsonObject, name: 'exp' | 'iat' | 'nbf'): Date | undefined {

@@ -16,9 +16,18 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  */
 export function parseUniqueJsonObject(bytes: Uint8Array, what: string): JsonObject {
   let text: string;
-  let value: unknown;
   try {
     text = decoder.decode(bytes);
+  } catch (cause) {
+    throw invalidArgument(`the ${what} is not UTF-8`, cause);
+  }
+  return parseUniqueJsonText(text, what);
+}
+
+/** @throws BonafideError `invalid_argument`, as `parseUniqueJsonObject`. */
+export function parseUniqueJsonText(text: string, what: string): JsonObject {
+  let value: unknown;
+  try {
     value = JSON.parse(text);
   } catch (cause) {
     throw invalidArgument(`the ${what} is not JSON`, cause);
@@ -28,24 +37,40 @@ export function parseUniqueJsonObject(bytes: Uint8Array, what: string): JsonObje
   return value;
 }
 
-/** Of each string: whether it is followed by a colon, which in JSON makes it a name. */
-const TOKEN = /"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/gsu;
+/** Where a string or a bracket begins. */
+const STRUCTURE = /["{}[\]]/g;
+/** What makes the string before it a name. */
+const COLON = /\s*:/y;
 
-/** @param text valid JSON, in which outside of strings every bracket counts. */
+/** Never looks at a character more than a few times. @param text valid JSON, in which outside of strings every bracket counts. */
 function checkNames(text: string, what: string): void {
   const open: Set<string>[] = [];
-  for (const [token, colon] of text.matchAll(TOKEN)) {
-    if (token === '{' || token === '[') {
+  STRUCTURE.lastIndex = 0;
+  for (let found = STRUCTURE.exec(text); found !== null; found = STRUCTURE.exec(text)) {
+    const [character] = found;
+    if (character === '{' || character === '[') {
       if (open.push(new Set()) > DEEPEST) throw invalidArgument(`the ${what} is nested too deeply`);
-    } else if (token === '}' || token === ']') {
+    } else if (character === '"') {
+      const end = endOfString(text, found.index);
+      STRUCTURE.lastIndex = end;
+      COLON.lastIndex = end;
+      if (COLON.test(text)) addName(open.at(-1), JSON.parse(text.slice(found.index, end)) as string, what);
+    } else {
       open.pop();
-    } else if (colon !== undefined) {
-      const name = JSON.parse(token.slice(0, -colon.length)) as string;
-      const names = open.at(-1);
-      if (names?.has(name) === true) {
-        throw invalidArgument(`the ${what} has ${JSON.stringify(name.slice(0, 100))} twice`);
-      }
-      names?.add(name);
     }
   }
+}
+
+function addName(names: Set<string> | undefined, name: string, what: string): void {
+  if (names?.has(name) === true) {
+    throw invalidArgument(`the ${what} has ${JSON.stringify(name.slice(0, 100))} twice`);
+  }
+  names?.add(name);
+}
+
+/** @returns the position after the closing quote. */
+function endOfString(text: string, start: number): number {
+  let end = start + 1;
+  while (end < text.length && text[end] !== '"') end += text[end] === '\\' ? 2 : 1;
+  return end + 1;
 }

@@ -5,6 +5,7 @@ import { trustDomainOf, type SpiffeId } from '../spiffe-id/spiffe-id.js';
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
 import { parseCompactJws } from './compact-jws.js';
 import {
+  checkAuthorityTime,
   checkTimes,
   quote,
   readAlgorithm,
@@ -25,7 +26,9 @@ export interface JwtSvidVerification {
   /** As which the verifier is addressed; it must be among the token's. */
   readonly audience: string;
   /** Undefined for a trust domain that is not trusted. */
-  readonly bundle: (trustDomain: TrustDomain) => TrustBundle | undefined;
+  readonly bundle: (
+    trustDomain: TrustDomain,
+  ) => Pick<TrustBundle, 'trustDomain' | 'jwtAuthorities'> | undefined;
   readonly now: Date;
   readonly leewaySeconds?: number | undefined;
 }
@@ -49,6 +52,7 @@ export async function verifyJwtSvid(verification: JwtSvidVerification): Promise<
   const { header, payload: claims } = jws;
   const algorithm = readAlgorithm(header);
   refuseCriticalExtensions(header);
+  checkHeaderNames(header);
   const { typ } = header;
   if (typ !== undefined && typ !== 'JWT' && typ !== 'JOSE') {
     throw invalidArgument(`the token's type ${quote(typ)} is neither JWT nor JOSE`);
@@ -62,17 +66,27 @@ export async function verifyJwtSvid(verification: JwtSvidVerification): Promise<
   if (trusted === undefined) {
     throw new BonafideError('unauthenticated', `no bundle is held for the trust domain ${trustDomain}`);
   }
-  const { keyId } = await findSigningAuthority(jws, algorithm, readKeyId(header), trusted.jwtAuthorities);
+  const authority = await findSigningAuthority(jws, algorithm, readKeyId(header), trusted.jwtAuthorities);
+  checkAuthorityTime(authority, now, leewaySeconds);
   checkTimes(times, now, leewaySeconds);
   if (!audiences.includes(audience)) {
     throw new BonafideError('unauthenticated', `the token is not for the audience ${quote(audience)}`);
   }
   const { issuedAt, expiresAt } = times;
-  return { spiffeId, audience: audiences, issuedAt, expiresAt, keyId, claims };
+  return { spiffeId, audience: audiences, issuedAt, expiresAt, keyId: authority.keyId, claims };
+}
+
+const HEADER_NAMES: ReadonlySet<string> = new Set(['alg', 'kid', 'typ']);
+
+/** Section 2: any other header parameter must not be there. */
+function checkHeaderNames(header: JsonObject): void {
+  const name = Object.keys(header).find((candidate) => !HEADER_NAMES.has(candidate));
+  if (name === undefined) return;
+  throw invalidArgument(`the token has the header parameter ${quote(name)}; a JWT-SVID has alg, kid and typ`);
 }
 
 /** Section 3.2 with RFC 7519 section 4.1.3: a text, or an array of texts. */
-function readAudience({ aud }: JsonObject): readonly string[] {
+export function readAudience({ aud }: JsonObject): readonly string[] {
   const values: unknown = typeof aud === 'string' ? [aud] : aud;
   if (!Array.isArray(values) || values.length === 0) throw invalidArgument('the token has no audience');
   if (values.length > MAX_AUDIENCES)

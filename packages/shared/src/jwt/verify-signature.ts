@@ -2,12 +2,14 @@
 import type { KeyObject } from 'node:crypto';
 import type { TokenAuthority } from '../bundle/trust-bundle.js';
 import { isKeyFor, verifyJws, type JwsAlgorithm } from '../crypto/jws-algorithm.js';
-import { importSpki } from '../crypto/private-key-encoding.js';
+import { importSubjectPublicKeySync, parseSubjectPublicKey } from '../crypto/subject-public-key.js';
 import { BonafideError } from '../errors/bonafide-error.js';
 import type { CompactJws } from './compact-jws.js';
 
-/** Reading a key costs as much as half a verification. */
-const keys = new WeakMap<TokenAuthority, KeyObject>();
+/** Reading a key costs as much as half a verification. Undefined: it cannot be read, or is too weak. */
+const keys = new WeakMap<TokenAuthority, KeyObject | undefined>();
+/** Signatures are dear; a token that names no key must not buy one for each key of a large bundle. */
+const MAX_CANDIDATES = 32;
 
 /**
  * @param keyId undefined: every authority whose key fits the algorithm is tried.
@@ -20,12 +22,17 @@ export async function findSigningAuthority(
   keyId: string | undefined,
   authorities: readonly TokenAuthority[],
 ): Promise<TokenAuthority> {
-  const candidates = authorities.filter(
-    (authority) =>
-      (keyId === undefined || authority.keyId === keyId) && isKeyFor(algorithm, keyOf(authority)),
-  );
-  for (const authority of candidates) {
-    if (await verifyJws({ algorithm, publicKey: keyOf(authority), data, signature })) return authority;
+  const candidates = authorities.flatMap((authority) => {
+    if (keyId !== undefined && authority.keyId !== keyId) return [];
+    const publicKey = keyOf(authority);
+    return publicKey !== undefined && isKeyFor(algorithm, publicKey) ? [{ authority, publicKey }] : [];
+  });
+  if (candidates.length > MAX_CANDIDATES) {
+    const message = `the token must name its key: the bundle has more than ${MAX_CANDIDATES} for ${algorithm}`;
+    throw new BonafideError('unauthenticated', message);
+  }
+  for (const { authority, publicKey } of candidates) {
+    if (await verifyJws({ algorithm, publicKey, data, signature })) return authority;
   }
   const message =
     candidates.length > 0
@@ -36,11 +43,17 @@ export async function findSigningAuthority(
   throw new BonafideError('unauthenticated', message);
 }
 
-function keyOf(authority: TokenAuthority): KeyObject {
-  let key = keys.get(authority);
-  if (key === undefined) {
-    key = importSpki(authority.publicKey);
-    keys.set(authority, key);
+/** A key of a bundle that cannot be used vouches for no token, and must not keep the others from doing so. */
+function keyOf(authority: TokenAuthority): KeyObject | undefined {
+  if (!keys.has(authority)) keys.set(authority, readKey(authority.publicKey));
+  return keys.get(authority);
+}
+
+function readKey(spki: Buffer): KeyObject | undefined {
+  try {
+    return importSubjectPublicKeySync(parseSubjectPublicKey(spki, 'bundle'));
+  } catch (error) {
+    if (error instanceof BonafideError) return undefined;
+    throw error;
   }
-  return key;
 }

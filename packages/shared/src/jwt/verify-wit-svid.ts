@@ -3,12 +3,13 @@ import type { KeyObject } from 'node:crypto';
 import type { TrustBundle } from '../bundle/trust-bundle.js';
 import { isJwsAlgorithm, isKeyFor, type JwsAlgorithm } from '../crypto/jws-algorithm.js';
 import { jwkToSpki } from '../crypto/json-web-key.js';
-import { importSpki } from '../crypto/private-key-encoding.js';
+import { importSubjectPublicKeySync, parseSubjectPublicKey } from '../crypto/subject-public-key.js';
 import { BonafideError, invalidArgument } from '../errors/bonafide-error.js';
 import { trustDomainOf, type SpiffeId } from '../spiffe-id/spiffe-id.js';
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
 import { parseCompactJws, type CompactJws } from './compact-jws.js';
 import {
+  checkAuthorityTime,
   checkTimes,
   quote,
   readAlgorithm,
@@ -24,13 +25,17 @@ import { findSigningAuthority } from './verify-signature.js';
 
 export const WIT_SVID_TYPE = 'wit+jwt';
 
+/** Other ways to name the key, of which there may be one in all (RFC 7800 section 3.1). */
+const OTHER_CONFIRMATIONS = ['jwe', 'jku'];
 /** Members that only a private or a symmetric key has (RFC 7518 section 6). */
 const SECRET_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
 export interface WitSvidVerification {
   readonly token: string;
   /** Undefined for a trust domain that is not trusted. */
-  readonly bundle: (trustDomain: TrustDomain) => Pick<TrustBundle, 'trustDomain' | 'witAuthorities'> | undefined;
+  readonly bundle: (
+    trustDomain: TrustDomain,
+  ) => Pick<TrustBundle, 'trustDomain' | 'witAuthorities'> | undefined;
   readonly now: Date;
   readonly leewaySeconds?: number | undefined;
 }
@@ -58,7 +63,8 @@ export async function verifyWitSvid(verification: WitSvidVerification): Promise<
   if (trusted === undefined) {
     throw new BonafideError('unauthenticated', `no bundle is held for the trust domain ${trustDomain}`);
   }
-  await findSigningAuthority(jws, algorithm, content.keyId, trusted.witAuthorities);
+  const authority = await findSigningAuthority(jws, algorithm, content.keyId, trusted.witAuthorities);
+  checkAuthorityTime(authority, now, leewaySeconds);
   checkTimes(times, now, leewaySeconds);
   return content;
 }
@@ -99,7 +105,11 @@ function readConfirmation({
   cnf,
 }: JsonObject): Pick<VerifiedWitSvid, 'confirmationAlgorithm' | 'confirmationKey'> {
   const jwk = isJsonObject(cnf) ? cnf['jwk'] : undefined;
-  if (!isJsonObject(jwk)) throw invalidArgument('the token confirms no key ("cnf" with "jwk")');
+  if (!isJsonObject(cnf) || !isJsonObject(jwk))
+    throw invalidArgument('the token confirms no key ("cnf" with "jwk")');
+  if (OTHER_CONFIRMATIONS.some((member) => Object.hasOwn(cnf, member))) {
+    throw invalidArgument('the token confirms more than one key');
+  }
   const { alg } = jwk;
   if (!isJwsAlgorithm(alg)) {
     throw invalidArgument(`the algorithm ${quote(alg)} of the confirmed key is not one that it may have`);
@@ -108,7 +118,10 @@ function readConfirmation({
     throw invalidArgument('the token gives its private key away');
   }
   const spki = jwkToSpki(jwk);
-  const key = spki === undefined ? undefined : importSpki(spki);
+  const key =
+    spki === undefined
+      ? undefined
+      : importSubjectPublicKeySync(parseSubjectPublicKey(spki, 'the confirmed key'));
   if (key === undefined || !isKeyFor(alg, key)) {
     throw invalidArgument(`the confirmed key is not one for ${alg}`);
   }
