@@ -7,12 +7,8 @@ export {
 } from './workload-api/workload-api-client.js';
 export { ENDPOINT_VARIABLE } from './workload-api/endpoint-address.js';
 export type { X509Bundle, X509Bundles, X509Context } from './workload-api/x509-context.js';
-export {
-  X509Source,
-  type X509Identity,
-  type X509SourceEvents,
-  type X509SourceOptions,
-} from './x509-source.js';
+export { X509Source, type X509Identity, type X509SourceOptions } from './x509-source.js';
+export type { SourceEvents } from './source-events.js';
 export {
   authorizeAny,
   authorizeId,

@@ -4,6 +4,8 @@ import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { systemClock, type Clock } from '@bonafide/shared/runtime/clock';
 import { keepProcessAlive } from '@bonafide/shared/runtime/keep-process-alive';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
+import { announce, waitForFirst, type SourceEvents } from './source-events.js';
+import { pickByHint } from './workload-api/unique-hints.js';
 import { WorkloadApiClient, type WorkloadApiClientOptions } from './workload-api/workload-api-client.js';
 import type { X509Bundles, X509Context } from './workload-api/x509-context.js';
 
@@ -20,18 +22,6 @@ export interface X509SourceOptions extends WorkloadApiClientOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** What is listened to with `source.on`. */
-export interface X509SourceEvents {
-  /** Something in the SVID or the bundles changed; `source.svid` and `source.bundles` already are the new ones. */
-  update: [];
-  /** The Workload API grants this process nothing any more: SVID and bundles are dropped until an `update` says otherwise. */
-  denied: [BonafideError];
-  /** The Workload API cannot be reached, or answered something unusable; the last SVID and bundles stay, and it is tried again. */
-  disconnect: [BonafideError];
-  /** The watch has ended: undefined after `close`, otherwise with the reason for which trying again would be wrong. */
-  close: [BonafideError | undefined];
-}
-
 /** The events of an X509Identity. */
 export const IDENTITY_EVENTS = ['update', 'denied', 'close'] as const;
 
@@ -45,8 +35,6 @@ export interface X509Identity {
   off(event: 'update' | 'denied' | 'close', listener: () => void): unknown;
 }
 
-const DEFAULT_TIMEOUT_MS = 30_000;
-
 /**
  * An open source keeps the process alive.
  * @example
@@ -55,7 +43,7 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * source.on('update', () => console.log('renewed until', source.svid.notAfter));
  * await source.close();
  */
-export class X509Source extends EventEmitter<X509SourceEvents> implements X509Identity, AsyncDisposable {
+export class X509Source extends EventEmitter<SourceEvents> implements X509Identity, AsyncDisposable {
   readonly #client: WorkloadApiClient;
   readonly #pick: (svids: readonly X509Svid[]) => X509Svid | undefined;
   readonly #end = new AbortController();
@@ -84,7 +72,7 @@ export class X509Source extends EventEmitter<X509SourceEvents> implements X509Id
   static async create(options: X509SourceOptions = {}): Promise<X509Source> {
     const source = new X509Source(options.client ?? new WorkloadApiClient(options), options);
     try {
-      await source.#waitForFirst(options);
+      await waitForFirst(source, { ...options, clock: source.#clock, what: 'X.509-SVID' });
     } catch (error) {
       await source.close();
       throw error;
@@ -136,16 +124,16 @@ export class X509Source extends EventEmitter<X509SourceEvents> implements X509Id
       },
       onError: (error: BonafideError) => {
         if (error.reason === 'permission_denied') this.#deny(error);
-        else this.#announce(() => this.emit('disconnect', error));
+        else announce(() => this.emit('disconnect', error));
       },
     };
     try {
       await this.#client.watchX509Context(watcher, this.#end.signal);
       this.#current = { kind: 'waiting' };
-      this.#announce(() => this.emit('close', undefined));
+      announce(() => this.emit('close', undefined));
     } catch (error) {
       const reason = error instanceof BonafideError ? error : new BonafideError('internal', String(error));
-      this.#announce(() => this.emit('close', reason));
+      announce(() => this.emit('close', reason));
     }
   }
 
@@ -158,68 +146,13 @@ export class X509Source extends EventEmitter<X509SourceEvents> implements X509Id
       return;
     }
     this.#current = { kind: 'granted', svid, svids, bundles };
-    this.#announce(() => this.emit('update'));
+    announce(() => this.emit('update'));
   }
 
   /** SPIFFE Workload API section 5.2.1: what is no longer granted is no longer to be used. */
   #deny(error: BonafideError): void {
     this.#current = { kind: 'denied', error };
-    this.#announce(() => this.emit('denied', error));
-  }
-
-  /** A listener that throws is its owner's fault and must not pass for a fault of the stream. */
-  #announce(emit: () => void): void {
-    try {
-      emit();
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  }
-
-  #waitForFirst({ signal, timeoutMs = DEFAULT_TIMEOUT_MS }: X509SourceOptions): Promise<void> {
-    return new Promise((resolve, reject) => {
-      let last: BonafideError | undefined;
-      const remember = (error: BonafideError): void => {
-        last = error;
-      };
-      const finish = (settle: () => void): void => {
-        timer.cancel();
-        signal?.removeEventListener('abort', onAbort);
-        this.off('update', onUpdate)
-          .off('close', onClose)
-          .off('denied', remember)
-          .off('disconnect', remember);
-        settle();
-      };
-      const onUpdate = (): void => {
-        finish(resolve);
-      };
-      const onClose = (error: BonafideError | undefined): void => {
-        finish(() => {
-          reject(error ?? new BonafideError('cancelled', 'the X.509 source was closed'));
-        });
-      };
-      const onAbort = (): void => {
-        finish(() => {
-          reject(new BonafideError('cancelled', 'cancelled while waiting for the first X.509-SVID'));
-        });
-      };
-      const timer = this.#clock.schedule(timeoutMs, () => {
-        finish(() => {
-          const because = last === undefined ? '' : `: ${last.message}`;
-          const message = `no X.509-SVID within ${timeoutMs} ms${because}`;
-          reject(new BonafideError('deadline_exceeded', message, { cause: last }));
-        });
-      });
-      if (signal?.aborted === true) {
-        onAbort();
-        return;
-      }
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.on('update', onUpdate).on('close', onClose).on('denied', remember).on('disconnect', remember);
-    });
+    announce(() => this.emit('denied', error));
   }
 }
 
@@ -232,7 +165,3 @@ interface Granted {
 
 type Current =
   { readonly kind: 'waiting' } | Granted | { readonly kind: 'denied'; readonly error: BonafideError };
-
-function pickByHint(hint: string | undefined): (svids: readonly X509Svid[]) => X509Svid | undefined {
-  return hint === undefined ? (svids) => svids[0] : (svids) => svids.find((svid) => svid.hint === hint);
-}

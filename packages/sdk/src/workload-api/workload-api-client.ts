@@ -3,13 +3,30 @@ import { credentials } from '@grpc/grpc-js';
 import { BonafideError, type Reason } from '@bonafide/shared/errors/bonafide-error';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { sleep, systemClock, type Clock } from '@bonafide/shared/runtime/clock';
-import { openServerStream } from '@bonafide/shared/rpc/client-call';
-import type { X509BundlesResponse__Output } from '@bonafide/shared/rpc/gen/X509BundlesResponse';
-import type { X509SVIDResponse__Output } from '@bonafide/shared/rpc/gen/X509SVIDResponse';
-import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
+import { callUnary, type CallSettings } from '@bonafide/shared/rpc/client-call';
+import { loadService } from '@bonafide/shared/rpc/load-service';
 import { fromServiceError } from '@bonafide/shared/rpc/status';
+import type { JwtSvid } from '@bonafide/shared/svid/jwt-svid';
+import { linkSignals } from './link-signals.js';
 import { resolveEndpointAddress } from './endpoint-address.js';
-import { readX509Bundles, readX509Context } from './read-x509-response.js';
+import {
+  readJwtSvids,
+  readValidatedJwtSvid,
+  type JwtSvids,
+  type ValidatedJwtSvid,
+} from './read-jwt-response.js';
+import type { WitSvids } from './read-wit-response.js';
+import {
+  ENDPOINT_METADATA,
+  JWT_BUNDLES,
+  WIT_BUNDLES,
+  witSvids,
+  X509_BUNDLES,
+  X509_SVIDS,
+  type StreamProfile,
+  type WorkloadApiStub,
+} from './stream-profiles.js';
+import type { JwtBundles, WitBundles } from './token-bundle.js';
 import type { X509Bundles, X509Context } from './x509-context.js';
 
 export interface WorkloadApiClientOptions {
@@ -37,29 +54,6 @@ export interface Watcher<T> {
   readonly onError?: ((error: BonafideError) => void) | undefined;
 }
 
-type Client = ServiceClient<'SpiffeWorkloadAPI'>;
-
-/** One of the API's streams, and what its messages say. */
-interface Profile<Response, T> {
-  readonly open: (client: Client, signal: AbortSignal, deadlineMs?: number) => AsyncIterable<Response>;
-  readonly read: (response: Response) => T;
-}
-
-/** SPIFFE Workload Endpoint section 3: shows that no forged request of some other program reached the endpoint. */
-const metadata = { 'workload.spiffe.io': 'true' };
-
-const SVIDS: Profile<X509SVIDResponse__Output, X509Context> = {
-  open: (client, signal, deadlineMs) =>
-    openServerStream(client, 'FetchX509SVID', {}, { metadata, signal, deadlineMs }),
-  read: readX509Context,
-};
-
-const BUNDLES: Profile<X509BundlesResponse__Output, X509Bundles> = {
-  open: (client, signal, deadlineMs) =>
-    openServerStream(client, 'FetchX509Bundles', {}, { metadata, signal, deadlineMs }),
-  read: readX509Bundles,
-};
-
 /** SPIFFE Workload Endpoint section 6 and appendix A: with these the caller is wrong, and trying again is as wrong. */
 const FATAL: readonly Reason[] = ['invalid_argument', 'unimplemented'];
 
@@ -74,7 +68,7 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * client.close();
  */
 export class WorkloadApiClient {
-  readonly #client: Client;
+  readonly #client: WorkloadApiStub;
   readonly #clock: Clock;
   readonly #backoff: { readonly initialMs: number; readonly maximumMs: number };
   readonly #closed = new AbortController();
@@ -95,12 +89,12 @@ export class WorkloadApiClient {
 
   /** The SVIDs and bundles of now. @throws BonafideError with the endpoint's reason; `permission_denied` when nothing is granted. */
   fetchX509Context(options?: FetchOptions): Promise<X509Context> {
-    return this.#fetch(SVIDS, options);
+    return this.#fetch(X509_SVIDS, options);
   }
 
   /** The bundles of now, for a process that verifies others and needs no identity itself. @throws BonafideError. */
   fetchX509Bundles(options?: FetchOptions): Promise<X509Bundles> {
-    return this.#fetch(BUNDLES, options);
+    return this.#fetch(X509_BUNDLES, options);
   }
 
   /**
@@ -109,12 +103,87 @@ export class WorkloadApiClient {
    * @throws BonafideError `invalid_argument` or `unimplemented`, which the standard says not to retry.
    */
   watchX509Context(watcher: Watcher<X509Context>, signal?: AbortSignal): Promise<void> {
-    return this.#watch(SVIDS, watcher, signal);
+    return this.#watch(X509_SVIDS, watcher, signal);
   }
 
   /** As `watchX509Context`, for bundles alone. */
   watchX509Bundles(watcher: Watcher<X509Bundles>, signal?: AbortSignal): Promise<void> {
-    return this.#watch(BUNDLES, watcher, signal);
+    return this.#watch(X509_BUNDLES, watcher, signal);
+  }
+
+  /**
+   * New JWT-SVIDs, of each identity of this process or of one (SPIFFE Workload API section 6.2.1). `JwtSource` keeps them until they are half used up.
+   * @param audience whom the tokens will be shown to; one at least, and better no more than one.
+   * @throws BonafideError with the endpoint's reason; `permission_denied` when nothing is granted; `invalid_argument` without an audience.
+   */
+  async fetchJwtSvids(
+    audience: string | readonly string[],
+    options: FetchOptions & { readonly spiffeId?: string | undefined } = {},
+  ): Promise<JwtSvids> {
+    const audiences = typeof audience === 'string' ? [audience] : [...audience];
+    if (audiences.length === 0 || audiences.includes('')) {
+      throw new BonafideError('invalid_argument', 'the audience is empty; expected whom the token is for');
+    }
+    const request = { audience: audiences, spiffeId: options.spiffeId ?? '' };
+    const response = await this.#call(options, (settings) =>
+      callUnary(this.#client, 'FetchJWTSVID', request, settings),
+    );
+    return readJwtSvids(response, this.#clock.now());
+  }
+
+  /** The default identity's JWT-SVID, or that of `spiffeId`. @throws BonafideError as `fetchJwtSvids`. */
+  async fetchJwtSvid(
+    audience: string | readonly string[],
+    spiffeId?: string,
+    options?: FetchOptions,
+  ): Promise<JwtSvid> {
+    const [svid] = await this.fetchJwtSvids(audience, { ...options, spiffeId });
+    return svid;
+  }
+
+  /**
+   * Has the Workload API verify a token (section 6.2.3). `JwtSource.verify` does the same without a call.
+   * @param audience as which this process is addressed; it must be among the token's.
+   * @throws BonafideError `invalid_argument` when the token is refused, with the reason.
+   */
+  async validateJwtSvid(token: string, audience: string, options?: FetchOptions): Promise<ValidatedJwtSvid> {
+    const response = await this.#call(options, (settings) =>
+      callUnary(this.#client, 'ValidateJWTSVID', { audience, svid: token }, settings),
+    );
+    return readValidatedJwtSvid(response);
+  }
+
+  /** The keys of now that verify JWT-SVIDs, by trust domain (section 6.2.2). @throws BonafideError. */
+  fetchJwtBundles(options?: FetchOptions): Promise<JwtBundles> {
+    return this.#fetch(JWT_BUNDLES, options);
+  }
+
+  /** As `watchX509Context`, for the keys that verify JWT-SVIDs. */
+  watchJwtBundles(watcher: Watcher<JwtBundles>, signal?: AbortSignal): Promise<void> {
+    return this.#watch(JWT_BUNDLES, watcher, signal);
+  }
+
+  /**
+   * The WIT-SVIDs of now with their keys (section 7.2.1).
+   * @throws BonafideError with the endpoint's reason; `unimplemented` where it does not offer WIT-SVIDs, which is optional.
+   */
+  fetchWitSvids(options: FetchOptions & { readonly spiffeId?: string | undefined } = {}): Promise<WitSvids> {
+    return this.#fetch(witSvids(options.spiffeId), options);
+  }
+
+  /** As `watchX509Context`, for WIT-SVIDs. @param spiffeId undefined: every identity of this process. */
+  watchWitSvids(watcher: Watcher<WitSvids>, signal?: AbortSignal, spiffeId?: string): Promise<void> {
+    return this.#watch(witSvids(spiffeId), watcher, signal);
+  }
+
+  /** The keys of now that verify WIT-SVIDs, by trust domain (section 7.2.2). @throws BonafideError as `fetchWitSvids`. */
+  fetchWitBundles(options?: FetchOptions): Promise<WitBundles> {
+    return this.#fetch(WIT_BUNDLES, options);
+  }
+
+  /** As `watchX509Context`, for the keys that verify WIT-SVIDs. */
+  watchWitBundles(watcher: Watcher<WitBundles>, signal?: AbortSignal): Promise<void> {
+    return this.#watch(WIT_BUNDLES, watcher, signal);
   }
 
   /** Ends every watch and fetch. */
@@ -123,13 +192,26 @@ export class WorkloadApiClient {
     this.#client.close();
   }
 
+  async #call<T>(
+    { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: FetchOptions = {},
+    call: (settings: CallSettings) => Promise<T>,
+  ): Promise<T> {
+    const end = linkSignals(this.#closed.signal, signal);
+    try {
+      return await call({ metadata: ENDPOINT_METADATA, signal: end.signal, deadlineMs: timeoutMs });
+    } finally {
+      end.release();
+    }
+  }
+
   async #fetch<Response, T>(
-    { open, read }: Profile<Response, T>,
+    { open, read }: StreamProfile<Response, T>,
     { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: FetchOptions = {},
   ): Promise<T> {
     const end = linkSignals(this.#closed.signal, signal);
     try {
-      for await (const response of open(this.#client, end.signal, timeoutMs)) return read(response);
+      for await (const response of open(this.#client, end.signal, timeoutMs))
+        return read(response, this.#clock.now());
       throw streamEnded();
     } finally {
       end.release();
@@ -137,7 +219,7 @@ export class WorkloadApiClient {
   }
 
   async #watch<Response, T>(
-    profile: Profile<Response, T>,
+    profile: StreamProfile<Response, T>,
     watcher: Watcher<T>,
     signal: AbortSignal | undefined,
   ): Promise<void> {
@@ -159,7 +241,7 @@ export class WorkloadApiClient {
 
   /** One stream, to its end. @returns why it ended. @throws what the watcher threw. */
   async #follow<Response, T>(
-    { open, read }: Profile<Response, T>,
+    { open, read }: StreamProfile<Response, T>,
     watcher: Watcher<T>,
     { signal, backoff }: { readonly signal: AbortSignal; readonly backoff: Backoff },
   ): Promise<BonafideError> {
@@ -170,7 +252,7 @@ export class WorkloadApiClient {
         if (next instanceof BonafideError) return next;
         if (next.done === true || signal.aborted) return streamEnded();
         backoff.reset();
-        const update = readOrError(read, next.value);
+        const update = readOrError(() => read(next.value, this.#clock.now()));
         // Section 4.5: what is malformed is reported and changes nothing.
         if (update instanceof BonafideError) watcher.onError?.(update);
         else watcher.onUpdate(update.value);
@@ -181,12 +263,9 @@ export class WorkloadApiClient {
   }
 }
 
-function readOrError<Response, T>(
-  read: (response: Response) => T,
-  response: Response,
-): { readonly value: T } | BonafideError {
+function readOrError<T>(read: () => T): { readonly value: T } | BonafideError {
   try {
-    return { value: read(response) };
+    return { value: read() };
   } catch (error) {
     return fromServiceError(error);
   }
@@ -194,23 +273,4 @@ function readOrError<Response, T>(
 
 function streamEnded(): BonafideError {
   return new BonafideError('unavailable', 'the Workload API ended the stream');
-}
-
-/** Fires with any of them; released when no longer needed, so that a long-lived signal does not collect listeners. */
-function linkSignals(...signals: readonly (AbortSignal | undefined)[]): {
-  readonly signal: AbortSignal;
-  release(): void;
-} {
-  const controller = new AbortController();
-  const abort = (): void => {
-    controller.abort();
-  };
-  for (const signal of signals) {
-    if (signal?.aborted === true) abort();
-    signal?.addEventListener('abort', abort, { once: true });
-  }
-  const release = (): void => {
-    for (const signal of signals) signal?.removeEventListener('abort', abort);
-  };
-  return { signal: controller.signal, release };
 }
