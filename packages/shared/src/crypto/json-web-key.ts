@@ -1,5 +1,5 @@
 /** Public keys as JSON Web Keys (RFC 7517, RFC 7518 section 6), to and from SubjectPublicKeyInfo. */
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { invalidArgument } from '../errors/bonafide-error.js';
 import { exportSpki, importSpki } from './private-key-encoding.js';
 
@@ -17,10 +17,15 @@ export function isKnownKeyType(kty: unknown): boolean {
 
 /** @param spki DER. @throws BonafideError `invalid_argument` when it is neither EC nor RSA. */
 export function spkiToJwk(spki: Buffer): PublicJwk {
-  const { kty, crv, x, y, n, e } = importSpki(spki).export({ format: 'jwk' });
+  return keyToJwk(importSpki(spki));
+}
+
+/** @param key public. @throws BonafideError `invalid_argument` when it is neither EC nor RSA. */
+export function keyToJwk(key: KeyObject): PublicJwk {
+  const { kty, crv, x, y, n, e } = key.export({ format: 'jwk' });
   if (kty === 'EC' && crv !== undefined && x !== undefined && y !== undefined) return { kty, crv, x, y };
   if (kty === 'RSA' && n !== undefined && e !== undefined) return { kty, n, e };
-  throw invalidArgument('a public key of a bundle must be EC or RSA');
+  throw invalidArgument('a public key must be EC or RSA');
 }
 
 /**
