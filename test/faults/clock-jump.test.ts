@@ -76,7 +76,7 @@ async function startServer(clock: CountingClock): Promise<{
     ...common,
     store,
     keyManager,
-    keyType: 'ec-p256',
+    keyTypes: { x509: 'ec-p256', jwt: 'ec-p256', wit: 'ec-p256' },
     ttlSeconds: (24 * HOUR_MS) / 1000,
   });
   await rotation.start(abort.signal);

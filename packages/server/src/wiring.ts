@@ -31,6 +31,8 @@ import { AdminListener, prepareSocketFolder } from './endpoints/admin-listener.j
 import { ApiServer } from './endpoints/api-server.js';
 import { ConnectedPeers } from './endpoints/connected-peers.js';
 import { TlsListener } from './endpoints/tls-listener.js';
+import { JwtSvidIssuance } from './issuance/issue-jwt-svid.js';
+import { WitSvidIssuance } from './issuance/issue-wit-svid.js';
 import { X509SvidIssuance } from './issuance/issue-x509-svid.js';
 import { AttestedAgents } from './node-attestation/attested-agents.js';
 import { createNodeAttestors } from './node-attestation/attestors.js';
@@ -101,7 +103,11 @@ async function startServer(
     keyManager: await openKeyManager(config),
     clock,
     log,
-    keyType: server.ca_key_type,
+    keyTypes: {
+      x509: server.ca_key_type,
+      jwt: server.jwt_key_type ?? server.ca_key_type,
+      wit: server.experimental.wit_key_type ?? server.ca_key_type,
+    },
     ttlSeconds: server.ca_ttl,
     subject: authoritySubject(server.ca_subject),
   });
@@ -206,9 +212,13 @@ async function startServer(
       'spire.api.server.svid.v1.SVID': createSvidHandlers({
         trustDomain,
         graph,
-        issuer,
+        issuers: {
+          x509: issuer,
+          jwt: new JwtSvidIssuance({ trustDomain, authorities, clock, issuer: server.jwt_issuer }),
+          wit: new WitSvidIssuance({ trustDomain, authorities, clock }),
+        },
         rateLimits,
-        defaultTtlSeconds: server.default_x509_svid_ttl,
+        defaultTtlSeconds: { x509: server.default_x509_svid_ttl, jwt: server.default_jwt_svid_ttl },
         largestBatch: Math.max(LARGEST_BATCH, server.ratelimit.signing_per_second),
       }),
       'spire.api.server.trustdomain.v1.TrustDomain': createTrustDomainHandlers(),
@@ -299,7 +309,7 @@ function createRateLimits(
 /** An authority signs until a sixth of its life is left, and nothing that it signs outlives it. */
 function warnOfCutSvids(server: ServerConfig['server'], log: Logger): void {
   const longestSeconds = server.ca_ttl / 6;
-  for (const name of ['default_x509_svid_ttl', 'agent_ttl'] as const) {
+  for (const name of ['default_x509_svid_ttl', 'default_jwt_svid_ttl', 'agent_ttl'] as const) {
     if ((server[name] ?? 0) <= longestSeconds) continue;
     log.warn(
       `${name} is more than a sixth of ca_ttl: SVIDs signed late in an authority's life are cut short`,

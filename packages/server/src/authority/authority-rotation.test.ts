@@ -1,12 +1,13 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
+import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import type { KeyType } from '@bonafide/shared/crypto/key-type';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { openStore } from '../store/open-store.js';
-import type { AuthoritySlot, X509AuthorityRecord } from '../store/authority-record.js';
+import type { AuthorityKind, AuthorityRecord, AuthoritySlot } from '../store/authority-record.js';
 import type { Store } from '../store/store.js';
 import { AuthorityRotation } from './authority-rotation.js';
 import type { KeyManager, Signer } from './key-manager.js';
@@ -16,6 +17,8 @@ const trustDomain = parseTrustDomain('example.org');
 const HOUR_MS = 3600 * 1000;
 const STEP_MS = HOUR_MS / 4;
 const ttlSeconds = 24 * 3600;
+/** Each has a timer of its own. */
+const KINDS = ['x509', 'jwt', 'wit'] as const satisfies readonly AuthorityKind[];
 
 interface World {
   readonly clock: FakeClock;
@@ -23,7 +26,9 @@ interface World {
   readonly keyManager: KeyManager;
   /** Another run of the server on the same store, after the last one was stopped. */
   readonly restart: (keyManager?: KeyManager) => Promise<AuthorityRotation>;
-  readonly slots: () => Promise<Readonly<Record<AuthoritySlot, readonly X509AuthorityRecord[]>>>;
+  readonly slots: (
+    kind?: AuthorityKind,
+  ) => Promise<Readonly<Record<AuthoritySlot, readonly AuthorityRecord[]>>>;
   readonly bundle: () => Promise<TrustBundle>;
 }
 
@@ -53,17 +58,17 @@ async function createWorld(keyManager: KeyManager = new MemoryKeyManager()): Pro
         keyManager: keys,
         clock,
         log: silentLogger,
-        keyType: 'ec-p256',
+        keyTypes: { x509: 'ec-p256', jwt: 'ec-p256', wit: 'ec-p256' },
         ttlSeconds,
       } as const;
       const rotation = new AuthorityRotation(options);
       await rotation.start(running.signal);
       return rotation;
     },
-    slots: async () => {
+    slots: async (kind = 'x509') => {
       const records = await store.authorities.list();
-      const of = (slot: AuthoritySlot): readonly X509AuthorityRecord[] =>
-        records.filter((record) => record.slot === slot);
+      const of = (slot: AuthoritySlot): readonly AuthorityRecord[] =>
+        records.filter((record) => record.kind === kind && record.slot === slot);
       return { prepared: of('prepared'), active: of('active'), old: of('old') };
     },
     bundle: async () => {
@@ -74,11 +79,36 @@ async function createWorld(keyManager: KeyManager = new MemoryKeyManager()): Pro
   };
 }
 
+function certificateOf(record: AuthorityRecord | undefined): Buffer | undefined {
+  return record?.kind === 'x509' ? record.certificateChain[0] : undefined;
+}
+
+/** The names by which the authorities of a kind are known in the bundle, in its order. */
+function publishedIds(bundle: TrustBundle, kind: AuthorityKind): readonly string[] {
+  if (kind === 'jwt') return bundle.jwtAuthorities.map(({ keyId }) => keyId);
+  if (kind === 'wit') return bundle.witAuthorities.map(({ keyId }) => keyId);
+  return bundle.x509Authorities.map(
+    ({ certificate }) => parseX509Certificate(certificate).subjectKeyId ?? '',
+  );
+}
+
+function activeOf(
+  rotation: AuthorityRotation,
+  kind: AuthorityKind,
+): { id: string; notAfter: Date; signer: Signer } {
+  if (kind === 'x509') {
+    const { authorityId: id, notAfter, signer } = rotation.activeX509();
+    return { id, notAfter, signer };
+  }
+  const { keyId: id, notAfter, signer } = kind === 'jwt' ? rotation.activeJwt() : rotation.activeWit();
+  return { id, notAfter, signer };
+}
+
 /** In steps; after each, whatever the rotation began is finished: it has set its timer again. */
 async function pass(clock: FakeClock, ms: number): Promise<void> {
   for (let left = ms; left > 0; left -= STEP_MS) {
     await clock.advance(Math.min(left, STEP_MS));
-    for (let turns = 0; clock.pendingTimers === 0; turns += 1) {
+    for (let turns = 0; clock.pendingTimers < KINDS.length; turns += 1) {
       if (turns > 100_000) throw new Error('the rotation has stopped');
       await new Promise((resolve) => setImmediate(resolve));
     }
@@ -113,8 +143,12 @@ describe('AuthorityRotation', () => {
       clock,
       log: silentLogger,
     } as const;
-    const rotation = new AuthorityRotation({ ...options, keyType: 'ec-p256', ttlSeconds });
-    expect(() => rotation.activeX509()).toThrow('no signing authority is active yet');
+    const rotation = new AuthorityRotation({
+      ...options,
+      keyTypes: { x509: 'ec-p256', jwt: 'ec-p256', wit: 'ec-p256' },
+      ttlSeconds,
+    });
+    expect(() => rotation.activeX509()).toThrow('no X.509 authority is active yet');
   });
 
   it('publishes the next authority long before it signs, and forgets the old one long after it expired', async () => {
@@ -131,7 +165,7 @@ describe('AuthorityRotation', () => {
     await pass(clock, 2 * HOUR_MS);
     const [next] = (await slots()).prepared;
     if (next === undefined) throw new Error('nothing was prepared');
-    expect(await published()).toEqual([first.certificate, next.certificateChain[0]]);
+    expect(await published()).toEqual([first.certificate, certificateOf(next)]);
     expect(rotation.activeX509()).toBe(first);
     expect(heard).toEqual([]);
 
@@ -146,12 +180,12 @@ describe('AuthorityRotation', () => {
     expect((await slots()).old.map(({ authorityId }) => authorityId)).not.toContain(first.authorityId);
   });
 
-  it('always has an authority that can sign, is published, and of which there are few, over a week', async () => {
+  it('always has an authority that can sign, is published, and of which there are few, over days', async () => {
     const { clock, restart, bundle, slots, keyManager } = await createWorld();
     const rotation = await restart();
     const seen = new Set<string>();
     let sequenceNumber = 0;
-    for (let hour = 0; hour < 7 * 24; hour += 3) {
+    for (let hour = 0; hour < 4 * 24; hour += 3) {
       const active = rotation.activeX509();
       const now = await bundle();
       seen.add(active.authorityId);
@@ -165,16 +199,20 @@ describe('AuthorityRotation', () => {
       expect(active.notAfter.getTime() - clock.now().getTime()).toBeGreaterThanOrEqual(3 * HOUR_MS);
       await pass(clock, 3 * HOUR_MS);
     }
-    expect(seen.size).toBeGreaterThan(12);
+    expect(seen.size).toBeGreaterThan(6);
     expect((await slots()).old.length).toBeLessThanOrEqual(4);
-    expect((await keyManager.listKeyIds()).length).toBeLessThanOrEqual(2);
+    expect((await keyManager.listKeyIds()).length).toBeLessThanOrEqual(2 * KINDS.length);
   }, 60_000);
 
   it('does in time what falls due soon after the start', async () => {
     const { clock, store, bundle } = await createWorld();
     const abort = new AbortController();
     const options = { trustDomain, store, keyManager: new MemoryKeyManager(), clock, log: silentLogger };
-    await new AuthorityRotation({ ...options, keyType: 'ec-p256', ttlSeconds: 20 }).start(abort.signal);
+    await new AuthorityRotation({
+      ...options,
+      keyTypes: { x509: 'ec-p256', jwt: 'ec-p256', wit: 'ec-p256' },
+      ttlSeconds: 20,
+    }).start(abort.signal);
     await clock.advance(11_000); // at half of its life the next one is due
     await vi.waitFor(async () => {
       expect((await bundle()).x509Authorities).toHaveLength(2);
@@ -192,21 +230,64 @@ describe('AuthorityRotation', () => {
       log: silentLogger,
     } as const;
     const abort = new AbortController();
-    await new AuthorityRotation({ ...options, keyType: 'ec-p256', ttlSeconds }).start(abort.signal);
+    await new AuthorityRotation({
+      ...options,
+      keyTypes: { x509: 'ec-p256', jwt: 'ec-p256', wit: 'ec-p256' },
+      ttlSeconds,
+    }).start(abort.signal);
     abort.abort();
     expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe.each(['jwt', 'wit'] as const)('the %s authorities', (kind) => {
+  it('sign under a name that is published with their key and that no other authority has', async () => {
+    const { restart, bundle } = await createWorld();
+    const rotation = await restart();
+    const { id, signer, notAfter } = activeOf(rotation, kind);
+    const { jwtAuthorities, witAuthorities } = await bundle();
+    expect(kind === 'jwt' ? jwtAuthorities : witAuthorities).toEqual([
+      { publicKey: exportSpki(signer.publicKey), keyId: id, expiresAt: notAfter, isTainted: false },
+    ]);
+    expect(id).toMatch(/^[A-Za-z0-9_-]{32}$/);
+    expect(new Set(KINDS.map((each) => activeOf(rotation, each).id)).size).toBe(KINDS.length);
+  });
+
+  it('are published long before they sign, and until what they signed has expired', async () => {
+    const { clock, restart, bundle, slots } = await createWorld();
+    const rotation = await restart();
+    const first = activeOf(rotation, kind);
+    await pass(clock, 13 * HOUR_MS);
+    const [next] = (await slots(kind)).prepared;
+    expect(publishedIds(await bundle(), kind)).toEqual([first.id, next?.authorityId]);
+    expect(activeOf(rotation, kind).id).toBe(first.id);
+    await pass(clock, 8 * HOUR_MS);
+    expect(activeOf(rotation, kind).id).toBe(next?.authorityId);
+    expect(publishedIds(await bundle(), kind)).toContain(first.id);
+    await pass(clock, 28 * HOUR_MS);
+    expect(publishedIds(await bundle(), kind)).not.toContain(first.id);
+    expect((await slots(kind)).old.map(({ authorityId }) => authorityId)).not.toContain(first.id);
+  });
+
+  it('are replaced when their keys are lost, and stay published', async () => {
+    const { restart, bundle } = await createWorld();
+    const first = activeOf(await restart(), kind);
+    const second = activeOf(await restart(new MemoryKeyManager()), kind);
+    expect(publishedIds(await bundle(), kind)).toEqual([first.id, second.id]);
   });
 });
 
 describe('a restart', () => {
   it('finds the same authorities and mints nothing, however often', async () => {
     const { clock, restart, bundle, keyManager } = await createWorld();
-    const first = (await restart()).activeX509();
+    const rotation = await restart();
+    const first = KINDS.map((kind) => activeOf(rotation, kind));
     await pass(clock, 13 * HOUR_MS);
     const before = await bundle();
     const keys = await keyManager.listKeyIds();
     for (let crash = 0; crash < 10; crash += 1) {
-      expect((await restart()).activeX509()).toEqual(first);
+      const again = await restart();
+      expect(KINDS.map((kind) => activeOf(again, kind))).toEqual(first);
     }
     expect(await bundle()).toEqual(before);
     expect(await keyManager.listKeyIds()).toEqual(keys);
@@ -231,7 +312,7 @@ describe('a restart', () => {
     const { x509Authorities } = await bundle();
     expect(x509Authorities.map(({ certificate }) => certificate)).toEqual([
       first.certificate,
-      prepared?.certificateChain[0],
+      certificateOf(prepared),
       second.certificate,
     ]);
     expect((await slots()).old.map(({ authorityId }) => authorityId)).toEqual([
@@ -248,20 +329,24 @@ describe('a restart', () => {
     clock.jumpWallClock(21 * HOUR_MS);
     const { certificate } = (await restart()).activeX509();
     const published = (await bundle()).x509Authorities.map((authority) => authority.certificate);
-    expect(late?.certificateChain[0]).not.toEqual(certificate);
-    expect(published).toContainEqual(late?.certificateChain[0]);
+    expect(certificateOf(late)).not.toEqual(certificate);
+    expect(published).toContainEqual(certificateOf(late));
     expect(published).toContainEqual(certificate);
   });
 
   it('removes keys that nobody knows, and no others', async () => {
     const { restart, keyManager } = await createWorld();
     await keyManager.generateKey('x509-ca-forgotten', 'ec-p256');
+    await keyManager.generateKey('jwt-signer-forgotten', 'ec-p256');
+    await keyManager.generateKey('wit-signer-forgotten', 'ec-p256');
     await keyManager.generateKey('somebody-elses', 'ec-p256');
     await restart();
     const keys = await keyManager.listKeyIds();
     expect(keys).not.toContain('x509-ca-forgotten');
+    expect(keys).not.toContain('jwt-signer-forgotten');
+    expect(keys).not.toContain('wit-signer-forgotten');
     expect(keys).toContain('somebody-elses');
-    expect(keys).toHaveLength(2);
+    expect(keys).toHaveLength(1 + KINDS.length);
   });
 
   it('replaces an authority from the future after the clock was set back', async () => {
@@ -312,22 +397,28 @@ class DyingKeyManager implements KeyManager {
 }
 
 describe('dying at any moment of a rotation', () => {
-  it.each([0, 1, 2, 3, 4])('after %i operations leaves what the next start can use', async (operations) => {
-    const { clock, restart, bundle, slots, keyManager } = await createWorld();
-    await restart();
-    clock.jumpWallClock(21 * HOUR_MS);
-    await restart(new DyingKeyManager(keyManager, operations)).catch((error: unknown) => {
-      expect(String(error)).toContain('died');
-    });
-    const active = (await restart()).activeX509();
-    expect(active.notAfter.getTime() - clock.now().getTime()).toBe(ttlSeconds * 1000);
-    const { x509Authorities } = await bundle();
-    expect(x509Authorities.some(({ certificate }) => certificate.equals(active.certificate))).toBe(true);
-    expect(x509Authorities).toHaveLength(2);
-    const { active: activeSlots, old, prepared } = await slots();
-    expect([activeSlots.length, old.length, prepared.length]).toEqual([1, 1, 0]);
-    expect(await keyManager.listKeyIds()).toHaveLength(1);
-  });
+  it.each([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])(
+    'after %i operations leaves what the next start can use',
+    async (operations) => {
+      const { clock, restart, bundle, slots, keyManager } = await createWorld();
+      await restart();
+      clock.jumpWallClock(21 * HOUR_MS);
+      await restart(new DyingKeyManager(keyManager, operations)).catch((error: unknown) => {
+        expect(String(error)).toContain('died');
+      });
+      const rotation = await restart();
+      for (const kind of KINDS) {
+        const active = activeOf(rotation, kind);
+        expect(active.notAfter.getTime() - clock.now().getTime()).toBe(ttlSeconds * 1000);
+        const published = publishedIds(await bundle(), kind);
+        expect(published).toContain(active.id);
+        expect(published).toHaveLength(2);
+        const { active: activeSlots, old, prepared } = await slots(kind);
+        expect([activeSlots.length, old.length, prepared.length]).toEqual([1, 1, 0]);
+      }
+      expect(await keyManager.listKeyIds()).toHaveLength(KINDS.length);
+    },
+  );
 
   it('keeps signing and tries again when the disk is full at the time of rotation', async () => {
     const inner = new MemoryKeyManager();
@@ -350,6 +441,6 @@ describe('dying at any moment of a rotation', () => {
     expect(rotation.activeX509().authorityId).not.toBe(first.authorityId);
     isFull = true;
     await pass(clock, 25 * HOUR_MS);
-    expect(() => rotation.activeX509()).toThrow('the signing authority has expired');
+    expect(() => rotation.activeX509()).toThrow('the X.509 authority has expired');
   });
 });

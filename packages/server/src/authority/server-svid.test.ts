@@ -44,7 +44,7 @@ async function start(): Promise<World> {
     keyManager,
     clock,
     log,
-    keyType: 'ec-p256',
+    keyTypes: { x509: 'ec-p256', jwt: 'ec-p256', wit: 'ec-p256' },
     ttlSeconds: 24 * 3600,
   });
   await rotation.start(abort.signal);

@@ -15,6 +15,8 @@ export const DEFAULT_SOCKET_PATH = '/tmp/spire-server/private/api.sock';
 const HOUR_SECONDS = 3600;
 const MOST_PER_SECOND = 1_000_000;
 
+const ISSUER_MESSAGE = 'has a colon and is not a URI; expected for example https://oidc.example.org';
+
 const perSecond = z.number().positive().max(MOST_PER_SECOND);
 /** Certificates count in whole seconds. */
 const timeToLive = durationSchema.refine((seconds) => seconds >= 1, {
@@ -43,7 +45,9 @@ const serverSchema = z.strictObject({
   log_format: z.enum(['text', 'json']).default('text'),
   log_file: z.string().min(1).optional(),
   ca_ttl: timeToLive.prefault('24h'),
+  /** Of every kind of authority that is given no key type of its own. */
   ca_key_type: z.enum(KEY_TYPES).default('ec-p256'),
+  jwt_key_type: z.enum(KEY_TYPES).optional(),
   ca_subject: z
     .strictObject({
       country: names.optional(),
@@ -54,6 +58,8 @@ const serverSchema = z.strictObject({
     .optional(),
   default_x509_svid_ttl: timeToLive.default(HOUR_SECONDS),
   default_jwt_svid_ttl: timeToLive.prefault('5m'),
+  /** The `iss` claim of JWT-SVIDs; none when absent. */
+  jwt_issuer: z.string().min(1).max(2048).refine(isStringOrUri, { message: ISSUER_MESSAGE }).optional(),
   /** The value of `default_x509_svid_ttl` when absent. */
   agent_ttl: timeToLive.optional(),
   /** Of this trust domain, or of one whose bundle is held. */
@@ -61,6 +67,7 @@ const serverSchema = z.strictObject({
   ratelimit: rateLimitSchema.prefault({}),
   /** Addresses and CIDR ranges of load balancers, from behind which callers are not rate limited. */
   trusted_proxies: z.array(parsedString(parseAddressRange)).max(1000).default([]),
+  experimental: z.strictObject({ wit_key_type: z.enum(KEY_TYPES).optional() }).prefault({}),
   max_connections: z.int().positive().max(1_000_000).default(15_000),
 });
 
@@ -93,6 +100,11 @@ export const serverConfigSchema = z.strictObject({
 });
 
 export type ServerConfig = z.output<typeof serverConfigSchema>;
+
+/** RFC 7519 section 2, StringOrURI: what has a colon is a URI. */
+function isStringOrUri(text: string): boolean {
+  return !text.includes(':') || URL.canParse(text);
+}
 
 function parseAddressRange(text: string): string {
   const [address = '', bits, ...more] = text.split('/');

@@ -2,29 +2,46 @@
 
 export type AuthoritySlot = 'prepared' | 'active' | 'old';
 
-export interface X509AuthorityRecord {
-  readonly kind: 'x509';
-  /** Lower-case hex of the subject key identifier; unique. */
-  readonly authorityId: string;
+interface AuthorityRecordContent {
   readonly slot: AuthoritySlot;
   /** Under which the key manager finds the private key. */
   readonly keyId: string;
-  /** DER of the CA certificate, then of its intermediates up to but without the trust anchor when there is an upstream. */
-  readonly certificateChain: readonly Buffer[];
   readonly notBefore: Date;
   readonly notAfter: Date;
+  /** It signs nothing more, and what it signed is to be replaced. */
   readonly isTainted: boolean;
 }
 
-/** Grows by a member for each kind of token authority. */
-export type AuthorityRecord = X509AuthorityRecord;
+export interface X509AuthorityRecord extends AuthorityRecordContent {
+  readonly kind: 'x509';
+  /** Lower-case hex of the subject key identifier; unique. */
+  readonly authorityId: string;
+  /** DER of the CA certificate, then of its intermediates up to but without the trust anchor when there is an upstream. */
+  readonly certificateChain: readonly Buffer[];
+  /** Lower-case hex of the subject key identifier of the trust anchor it stands under; undefined for a self-signed one. */
+  readonly upstreamAuthorityId: string | undefined;
+}
+
+export interface TokenAuthorityRecord extends AuthorityRecordContent {
+  readonly kind: 'jwt' | 'wit';
+  /** The `kid`; no other authority, of either kind, has it. */
+  readonly authorityId: string;
+  /** PKIX SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Buffer;
+}
+
+export type AuthorityRecord = X509AuthorityRecord | TokenAuthorityRecord;
+export type AuthorityKind = AuthorityRecord['kind'];
 
 export interface AuthorityReader {
   list(): Promise<readonly AuthorityRecord[]>;
+  /** Subject key identifiers, lower-case hex, of trust anchors that were revoked: whatever the upstream authority says, they are not published again. */
+  listRevokedUpstream(): Promise<readonly string[]>;
 }
 
 export interface AuthorityWriter {
   /** Creates or replaces. */
   put(record: AuthorityRecord): Promise<void>;
   delete(authorityId: string): Promise<void>;
+  revokeUpstream(subjectKeyId: string): Promise<void>;
 }

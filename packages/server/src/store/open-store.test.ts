@@ -242,7 +242,7 @@ describe('the database file', () => {
     await expect(openStore({ path, log: silentLogger })).rejects.toMatchObject({
       reason: 'failed_precondition',
       message: expect.stringMatching(
-        /0999_from_the_future.*newest this release knows is 0001_registry/,
+        /0999_from_the_future.*newest this release knows is 0003_federation/,
       ) as string,
     });
     expect(readFileSync(path).equals(before)).toBe(true);
@@ -281,10 +281,21 @@ describe('records', () => {
       slot: 'prepared',
       keyId: 'x509-A',
       certificateChain: [Buffer.from([1, 2]), Buffer.from([3])],
+      upstreamAuthorityId: 'ef01',
       notBefore: new Date(1000),
       notAfter: new Date(2000),
       isTainted: false,
     } as const;
+    const tokenAuthorities = (['jwt', 'wit'] as const).map((kind) => ({
+      kind,
+      authorityId: `${kind}-name`,
+      slot: 'old' as const,
+      keyId: `${kind}-A`,
+      publicKey: Buffer.from([9, 9]),
+      notBefore: new Date(3000),
+      notAfter: new Date(4000),
+      isTainted: true,
+    }));
     const content = {
       ...exampleEntry({ path: '/web' }),
       federatesWith: [exampleTrustDomain('other.example')],
@@ -303,20 +314,26 @@ describe('records', () => {
       await transaction.nodes.put(node);
       await transaction.bundles.put(bundle);
       await transaction.authorities.put(authority);
+      for (const record of tokenAuthorities) await transaction.authorities.put(record);
+      await transaction.authorities.revokeUpstream('ef01');
+      await transaction.authorities.revokeUpstream('ef01');
       await transaction.entries.create(content, { id: 'web', createdAt: new Date(42) });
     });
     expect(await store.nodes.get(node.agentId)).toEqual(node);
     expect(await store.bundles.get(bundle.trustDomain)).toEqual(bundle);
-    expect(await store.authorities.list()).toEqual([authority]);
+    expect(await store.authorities.list()).toEqual([authority, ...tokenAuthorities]);
+    expect(await store.authorities.listRevokedUpstream()).toEqual(['ef01']);
     const entry = { ...content, id: 'web', revisionNumber: 0, createdAt: new Date(42) };
     expect(await store.entries.get('web')).toEqual(entry);
     expect(await store.entries.getMany(['web', 'none'])).toEqual([entry]);
     await store.write(async (transaction) => {
       await transaction.authorities.put({ ...authority, slot: 'active', isTainted: true });
     });
-    expect(await store.authorities.list()).toEqual([{ ...authority, slot: 'active', isTainted: true }]);
+    expect((await store.authorities.list())[0]).toEqual({ ...authority, slot: 'active', isTainted: true });
     await store.write(async (transaction) => {
-      await transaction.authorities.delete('abcd');
+      for (const authorityId of ['abcd', 'jwt-name', 'wit-name']) {
+        await transaction.authorities.delete(authorityId);
+      }
       await transaction.entries.delete('web');
       await transaction.bundles.delete(bundle.trustDomain);
       await transaction.nodes.delete(node.agentId);

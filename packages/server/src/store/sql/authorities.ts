@@ -27,6 +27,11 @@ export class AuthorityQueries implements AuthorityReader {
       .execute();
     return rows.map(authorityFromRow);
   }
+
+  async listRevokedUpstream(): Promise<readonly string[]> {
+    const rows = await this.db.selectFrom('revoked_upstream_authorities').selectAll().execute();
+    return rows.map((row) => row.subject_key_id);
+  }
 }
 
 export class AuthorityStatements extends AuthorityQueries implements AuthorityWriter {
@@ -42,7 +47,7 @@ export class AuthorityStatements extends AuthorityQueries implements AuthorityWr
       kind: record.kind,
       slot: record.slot,
       key_id: record.keyId,
-      certificate_chain: encodeList(record.certificateChain.map((der) => der.toString('base64'))),
+      ...keyColumns(record),
       not_before: record.notBefore.getTime(),
       not_after: record.notAfter.getTime(),
       is_tainted: flag(record.isTainted),
@@ -65,20 +70,54 @@ export class AuthorityStatements extends AuthorityQueries implements AuthorityWr
     }
     this.#record({ kind: 'authority', authorityId });
   }
+
+  async revokeUpstream(subjectKeyId: string): Promise<void> {
+    await this.db
+      .insertInto('revoked_upstream_authorities')
+      .values({ subject_key_id: subjectKeyId })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
+}
+
+type KeyColumns = Pick<AuthorityRow, 'certificate_chain' | 'upstream_authority_id' | 'public_key'>;
+
+function keyColumns(record: AuthorityRecord): KeyColumns {
+  if (record.kind !== 'x509') {
+    return {
+      certificate_chain: encodeList([]),
+      upstream_authority_id: null,
+      public_key: record.publicKey.toString('base64'),
+    };
+  }
+  return {
+    certificate_chain: encodeList(record.certificateChain.map((der) => der.toString('base64'))),
+    upstream_authority_id: record.upstreamAuthorityId ?? null,
+    public_key: null,
+  };
 }
 
 function authorityFromRow(row: AuthorityRow): AuthorityRecord {
-  if (row.kind !== 'x509') {
-    throw new BonafideError('internal', `authority ${row.authority_id} is of unknown kind ${row.kind}`);
-  }
-  return {
-    kind: row.kind,
+  const content = {
     authorityId: row.authority_id,
     slot: row.slot as AuthoritySlot,
     keyId: row.key_id,
-    certificateChain: decodeList(row.certificate_chain).map((text) => Buffer.from(text, 'base64')),
     notBefore: new Date(row.not_before),
     notAfter: new Date(row.not_after),
     isTainted: row.is_tainted === 1,
   };
+  switch (row.kind) {
+    case 'x509':
+      return {
+        kind: row.kind,
+        ...content,
+        certificateChain: decodeList(row.certificate_chain).map((text) => Buffer.from(text, 'base64')),
+        upstreamAuthorityId: row.upstream_authority_id ?? undefined,
+      };
+    case 'jwt':
+    case 'wit':
+      return { kind: row.kind, ...content, publicKey: Buffer.from(row.public_key ?? '', 'base64') };
+    default:
+      throw new BonafideError('internal', `authority ${row.authority_id} is of unknown kind ${row.kind}`);
+  }
 }

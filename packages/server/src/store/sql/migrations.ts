@@ -3,6 +3,8 @@ import { sql, type Kysely, type Migration } from 'kysely';
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_registry': { up: createRegistry },
+  '0002_token_authorities': { up: addTokenAuthorities },
+  '0003_federation': { up: addFederation },
 };
 
 async function createRegistry(db: Kysely<unknown>): Promise<void> {
@@ -122,5 +124,24 @@ async function createNodes(db: Kysely<unknown>): Promise<void> {
     .addColumn('selector', 'text', (column) => column.notNull())
     .addColumn('agent_id', 'text', (column) => column.notNull())
     .addPrimaryKeyConstraint('node_selectors_key', ['selector', 'agent_id'])
+    .execute();
+}
+
+async function addTokenAuthorities(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('authorities').addColumn('upstream_authority_id', 'text').execute();
+  await db.schema.alterTable('authorities').addColumn('public_key', 'text').execute();
+  await db.schema
+    .createTable('revoked_upstream_authorities')
+    .addColumn('subject_key_id', 'text', (column) => column.primaryKey())
+    .execute();
+}
+
+async function addFederation(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('federation_relationships')
+    .addColumn('trust_domain', 'text', (column) => column.primaryKey())
+    .addColumn('bundle_endpoint_url', 'text', (column) => column.notNull())
+    .addColumn('bundle_endpoint_profile', 'text', (column) => column.notNull())
+    .addColumn('endpoint_spiffe_id', 'text')
     .execute();
 }

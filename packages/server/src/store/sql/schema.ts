@@ -15,6 +15,8 @@ export interface Schema {
   readonly bundles: BundleRow;
   readonly join_tokens: JoinTokenRow;
   readonly authorities: AuthorityRow;
+  readonly federation_relationships: FederationRelationshipRow;
+  readonly revoked_upstream_authorities: { readonly subject_key_id: string };
 }
 
 /** One row: taking the next revision locks it, which makes revision order equal commit order. */
@@ -88,11 +90,22 @@ export interface AuthorityRow {
   readonly kind: string;
   readonly slot: string;
   readonly key_id: string;
-  /** JSON array of base64 DER. */
+  /** JSON array of base64 DER; empty for a token authority. */
   readonly certificate_chain: string;
+  readonly upstream_authority_id: string | null;
+  /** Base64 SPKI of a token authority. */
+  readonly public_key: string | null;
   readonly not_before: number;
   readonly not_after: number;
   readonly is_tainted: Flag;
+}
+
+export interface FederationRelationshipRow {
+  readonly trust_domain: string;
+  readonly bundle_endpoint_url: string;
+  readonly bundle_endpoint_profile: string;
+  /** Of `https_spiffe` only. */
+  readonly endpoint_spiffe_id: string | null;
 }
 
 /** A connection outside of a transaction, or the transaction. */

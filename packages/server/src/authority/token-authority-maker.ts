@@ -1,0 +1,64 @@
+/** Makes the authorities that sign JWT-SVIDs and WIT-SVIDs: a key, its name, and both in the bundle. */
+import type { TokenAuthority } from '@bonafide/shared/bundle/trust-bundle';
+import type { KeyType } from '@bonafide/shared/crypto/key-type';
+import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
+import type { TokenAuthorityRecord } from '../store/authority-record.js';
+import { revokeTokenAuthority, taintTokenAuthority } from '../trust-bundle/withdraw-authority.js';
+import type { AuthorityMaker } from './authority-maker.js';
+import type { UpstreamAuthority } from './upstream/upstream-authority.js';
+
+export interface TokenAuthorityMakerOptions {
+  readonly kind: TokenAuthorityRecord['kind'];
+  readonly keyType: KeyType;
+  readonly upstream: UpstreamAuthority | undefined;
+}
+
+const LISTS = { jwt: 'jwtAuthorities', wit: 'witAuthorities' } as const;
+
+export function createTokenAuthorityMaker({
+  kind,
+  keyType,
+  upstream,
+}: TokenAuthorityMakerOptions): AuthorityMaker<TokenAuthorityRecord> {
+  const list = LISTS[kind];
+
+  async function publishUpstream(
+    authority: TokenAuthority,
+    signal: AbortSignal,
+  ): Promise<readonly TokenAuthority[]> {
+    if (upstream === undefined) return [];
+    const published =
+      kind === 'jwt'
+        ? await upstream.publishJwtAuthority?.(authority, signal)
+        : await upstream.publishWitAuthority?.(authority, signal);
+    return published ?? [];
+  }
+
+  return {
+    kind,
+    words: `${kind.toUpperCase()} authority`,
+    keyIdPrefix: `${kind}-signer-`,
+    keyType,
+    owns: (record): record is TokenAuthorityRecord => record.kind === kind,
+    make: async ({ name, keyId, signer, notBefore, notAfter }, signal) => {
+      const publicKey = exportSpki(signer.publicKey);
+      const authority = { publicKey, keyId: name, expiresAt: notAfter, isTainted: false };
+      const others = await publishUpstream(authority, signal);
+      return {
+        record: {
+          kind,
+          authorityId: name,
+          slot: 'prepared',
+          keyId,
+          publicKey,
+          notBefore,
+          notAfter,
+          isTainted: false,
+        },
+        additions: { [list]: [authority, ...others] },
+      };
+    },
+    taint: (bundle, keyId) => taintTokenAuthority(bundle, list, keyId),
+    revoke: (bundle, keyId) => revokeTokenAuthority(bundle, list, keyId),
+  };
+}
