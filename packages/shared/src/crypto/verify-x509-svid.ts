@@ -59,6 +59,42 @@ export function verifyX509Svid({ chain, authorities, now, trustDomain }: X509Svi
   return { spiffeId, leaf };
 }
 
+export interface X509AuthorityEvidence extends Omit<X509SvidEvidence, 'trustDomain'> {
+  /** The only one that certificates which name a trust domain may name. */
+  readonly trustDomain: TrustDomain;
+}
+
+/**
+ * A signing certificate that somebody else signed (X509-SVID sections 3.2 and 4): whether what it signs will be believed. An authority
+ * that is one of `authorities` itself needs no path.
+ * @throws BonafideError `invalid_argument` with the first reason not to believe the chain.
+ */
+export function verifyX509Authority(evidence: X509AuthorityEvidence): X509Certificate {
+  const { chain, authorities, now, trustDomain } = evidence;
+  const [first, ...rest] = chain;
+  if (first === undefined) throw invalidArgument('the certificate chain is empty');
+  if (chain.length > MAX_CHAIN_LENGTH)
+    throw invalidArgument(`the certificate chain is longer than ${MAX_CHAIN_LENGTH}`);
+  const authority = parseX509Certificate(first);
+  checkSigningCertificate(authority, 0, 'the certificate');
+  checkValidity(authority, now, 'the certificate');
+  const search: PathSearch = {
+    intermediates: rest.map((der) => parseX509Certificate(der)),
+    authorities: authorities.flatMap((der) => readAuthority(der)),
+    trustDomain,
+    now,
+    signatureChecks: 0,
+    refusal: undefined,
+  };
+  const isBelieved =
+    isInTrustDomain(authority, search) &&
+    (search.authorities.some(({ der }) => der.equals(authority.der)) ||
+      findPath(authority, 1, new Set([authority]), search));
+  if (!isBelieved)
+    throw invalidArgument(search.refusal ?? 'the certificate does not lead to any trust anchor');
+  return authority;
+}
+
 /**
  * The leaf's profile alone (X509-SVID sections 2, 3.1, 4 and 5.2); its signature is not checked.
  * @throws BonafideError `invalid_argument`.

@@ -100,7 +100,7 @@ function x509AuthorityToProto({ certificate, isTainted }: X509Authority): X509Ce
   return { asn1: certificate, tainted: isTainted };
 }
 
-function tokenAuthorityToProto({ publicKey, keyId, expiresAt, isTainted }: TokenAuthority): JWTKey {
+export function tokenAuthorityToProto({ publicKey, keyId, expiresAt, isTainted }: TokenAuthority): JWTKey {
   return {
     publicKey,
     keyId,
