@@ -1,6 +1,7 @@
 /** Constructs the server: every part, given the parts it needs, started in order and stopped in the reverse of it. */
 import { join } from 'node:path';
 import { prepareDataFolder } from '@bonafide/shared/config/data-folder';
+import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import type { DistinguishedName } from '@bonafide/shared/crypto/der/distinguished-name';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
@@ -26,6 +27,7 @@ import { DiskKeyManager } from './authority/disk-key-manager.js';
 import type { KeyManager } from './authority/key-manager.js';
 import { MemoryKeyManager } from './authority/memory-key-manager.js';
 import { ServerSvid } from './authority/server-svid.js';
+import { configuredRelationships } from './configuration/federation-config.js';
 import type { ServerConfig } from './configuration/server-config.js';
 import { AdminListener, prepareSocketFolder } from './endpoints/admin-listener.js';
 import { ApiServer } from './endpoints/api-server.js';
@@ -33,6 +35,10 @@ import { ConnectedPeers } from './endpoints/connected-peers.js';
 import { TlsListener } from './endpoints/tls-listener.js';
 import { JwtSvidIssuance } from './issuance/issue-jwt-svid.js';
 import { WitSvidIssuance } from './issuance/issue-wit-svid.js';
+import { BundleEndpoint } from './federation/bundle-endpoint.js';
+import { BundleRefresh } from './federation/bundle-refresh.js';
+import { createEndpointCertificate } from './federation/endpoint-certificate.js';
+import { FederationRelationships } from './federation/relationships.js';
 import { X509SvidIssuance } from './issuance/issue-x509-svid.js';
 import { AttestedAgents } from './node-attestation/attested-agents.js';
 import { createNodeAttestors } from './node-attestation/attestors.js';
@@ -53,6 +59,8 @@ export interface ServerHost {
 export interface RunningServer {
   /** Of the TLS listener. */
   readonly port: number;
+  /** Of the bundle endpoint, when there is one. */
+  readonly bundleEndpointPort: number | undefined;
   /** Resolves once the signal has fired and the server has stopped. */
   run(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
@@ -135,6 +143,21 @@ async function startServer(
     return pruning;
   });
   const watchStreams = new WatchStreams({ graph, logId: store.logId, trustDomain, clock, log });
+  const federatedBundles = new FederatedBundles({ store, trustDomain });
+  const relationships = new FederationRelationships({
+    store,
+    trustDomain,
+    configured: configuredRelationships(server.federation),
+  });
+  const bundleRefresh = new BundleRefresh({
+    relationships,
+    store,
+    federatedBundles,
+    heldBundle: (name) => graph.bundle(name),
+    clock,
+    log,
+  });
+  shutdown.add(() => bundleRefresh.stop());
   const rateLimits = createRateLimits(server, clock);
   const adminIds = new Set(server.admin_ids);
   const health = new HealthState();
@@ -199,7 +222,7 @@ async function startServer(
         store,
         graph,
         ownBundle: new OwnBundle({ store, trustDomain }),
-        federatedBundles: new FederatedBundles({ store, trustDomain }),
+        federatedBundles,
       }),
       'spire.api.server.debug.v1.Debug': createDebugHandlers({
         graph,
@@ -221,7 +244,10 @@ async function startServer(
         defaultTtlSeconds: { x509: server.default_x509_svid_ttl, jwt: server.default_jwt_svid_ttl },
         largestBatch: Math.max(LARGEST_BATCH, server.ratelimit.signing_per_second),
       }),
-      'spire.api.server.trustdomain.v1.TrustDomain': createTrustDomainHandlers(),
+      'spire.api.server.trustdomain.v1.TrustDomain': createTrustDomainHandlers({
+        relationships,
+        refresh: bundleRefresh,
+      }),
       'bonafide.sync.v1.Sync': createSyncHandlers({ watchStreams, agents }),
       'grpc.health.v1.Health': createHealthHandlers(health),
     },
@@ -245,6 +271,15 @@ async function startServer(
     tls.stopAccepting();
   });
   log.info({ network: 'tcp', address: `${server.bind_address}:${port}` }, 'Starting Server APIs');
+  const bundleEndpointPort = await startBundleEndpoint(server.federation, {
+    bundle: () => graph.bundle(trustDomain),
+    serverSvid,
+    signal: background.signal,
+    shutdown,
+    clock,
+    log,
+  });
+  await bundleRefresh.start();
   await admin.listen();
   shutdown.add(() => {
     admin.stopAccepting();
@@ -255,7 +290,39 @@ async function startServer(
     health.set(false);
     log.info('Stopping Server APIs');
   });
-  return { port, ...stoppable(shutdown, log) };
+  return { port, bundleEndpointPort, ...stoppable(shutdown, log) };
+}
+
+interface BundleEndpointParts extends ServerHost {
+  readonly bundle: () => TrustBundle | undefined;
+  readonly serverSvid: ServerSvid;
+  readonly signal: AbortSignal;
+  readonly shutdown: Shutdown;
+}
+
+/** @returns its port; undefined when none is configured. */
+async function startBundleEndpoint(
+  { bundle_endpoint: config }: ServerConfig['server']['federation'],
+  { bundle, serverSvid, signal, shutdown, clock, log }: BundleEndpointParts,
+): Promise<number | undefined> {
+  if (config === undefined) return undefined;
+  const { address, refresh_hint: refreshHintSeconds, profile } = config;
+  const certificate = createEndpointCertificate(profile, { serverSvid, clock, log });
+  await certificate.start(signal);
+  const endpoint = new BundleEndpoint({
+    address,
+    port: config.port,
+    refreshHintSeconds,
+    certificate,
+    bundle,
+    log,
+  });
+  const port = await endpoint.listen();
+  shutdown.add(() => {
+    endpoint.stop();
+  });
+  log.info({ address: `${address}:${port}`, refresh_hint: refreshHintSeconds }, 'Serving bundle endpoint');
+  return port;
 }
 
 function stoppable(shutdown: Shutdown, log: Logger): Pick<RunningServer, 'run' | 'stop'> {

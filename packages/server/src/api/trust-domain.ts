@@ -1,16 +1,154 @@
-/** spire.api.server.trustdomain.v1.TrustDomain: federation relationships, not offered yet. */
+/** spire.api.server.trustdomain.v1.TrustDomain: operators manage federation relationships, but those of the configuration file. */
+import {
+  BonafideError,
+  errorMessage,
+  hasReason,
+  invalidArgument,
+} from '@bonafide/shared/errors/bonafide-error';
+import {
+  federationRelationshipFromProto,
+  federationRelationshipToProto,
+  federationUpdateFromProto,
+} from '@bonafide/shared/rpc/codec/federation';
+import { federationMaskFromProto, type FederationMask } from '@bonafide/shared/rpc/codec/federation-mask';
+import { inField } from '@bonafide/shared/rpc/codec/field';
+import type { FederationRelationship as RelationshipProto } from '@bonafide/shared/rpc/gen/spire/api/types/FederationRelationship';
+import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
-import { unimplemented } from './unimplemented.js';
+import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/status';
+import { parseTrustDomainOrId, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import { callContext, type AuthorizedCallContext } from '../access/call-context.js';
+import type { BundleRefresh } from '../federation/bundle-refresh.js';
+import type { FederationRelationships, HeldRelationship } from '../federation/relationships.js';
+import { pageFromProto } from './request/page.js';
 
-const WHAT = 'managing federation relationships';
+export interface TrustDomainApiOptions {
+  readonly relationships: FederationRelationships;
+  readonly refresh: Pick<BundleRefresh, 'refresh'>;
+}
 
-export function createTrustDomainHandlers(): Handlers<'spire.api.server.trustdomain.v1.TrustDomain'> {
+const MAX_BATCH = 500;
+
+export function createTrustDomainHandlers({
+  relationships,
+  refresh,
+}: TrustDomainApiOptions): Handlers<'spire.api.server.trustdomain.v1.TrustDomain'> {
   return {
-    ListFederationRelationships: unimplemented(WHAT),
-    GetFederationRelationship: unimplemented(WHAT),
-    BatchCreateFederationRelationship: unimplemented(WHAT),
-    BatchUpdateFederationRelationship: unimplemented(WHAT),
-    BatchDeleteFederationRelationship: unimplemented(WHAT),
-    RefreshBundle: unimplemented('refreshing a federated bundle'),
+    ListFederationRelationships: unaryHandler(callContext, async (request) => {
+      const page = await relationships.list(pageFromProto(request));
+      return {
+        federationRelationships: page.items.map((item) => heldToProto(item, request.outputMask)),
+        nextPageToken: page.nextPageToken ?? '',
+      };
+    }),
+
+    GetFederationRelationship: unaryHandler(callContext, async ({ trustDomain, outputMask }) =>
+      heldToProto(await relationships.get(trustDomainFrom(trustDomain)), outputMask),
+    ),
+
+    BatchCreateFederationRelationship: unaryHandler(callContext, async (request, _call, context) => ({
+      results: await each(request.federationRelationships, context, async (item) => {
+        const { relationship, bundle } = converted(() => federationRelationshipFromProto(item));
+        const created = await named('failed to create federation relationship', () =>
+          relationships.create(relationship, bundle),
+        );
+        return { federationRelationship: heldToProto(created, request.outputMask) };
+      }),
+    })),
+
+    BatchUpdateFederationRelationship: unaryHandler(callContext, async (request, _call, context) => {
+      const mask = federationMaskFromProto(request.inputMask);
+      return {
+        results: await each(request.federationRelationships, context, async (item) => {
+          const { trustDomain, endpoint, bundle } = converted(() => federationUpdateFromProto(item, mask));
+          const updated = await named('failed to update federation relationship', () =>
+            relationships.update(trustDomain, endpoint, bundle),
+          );
+          return { federationRelationship: heldToProto(updated, request.outputMask) };
+        }),
+      };
+    }),
+
+    BatchDeleteFederationRelationship: unaryHandler(callContext, async ({ trustDomains }, _call, context) => {
+      const results = await each(trustDomains, context, async (name) => {
+        if (name === '') throw invalidArgument('missing trust domain');
+        await relationships.delete(trustDomainFrom(name));
+        return {};
+      });
+      return {
+        results: results.map((result, index) => ({
+          ...result,
+          trustDomain: bareName(trustDomains[index] ?? ''),
+        })),
+      };
+    }),
+
+    RefreshBundle: unaryHandler(callContext, async ({ trustDomain: name }) => {
+      const trustDomain = trustDomainFrom(name);
+      await refresh.refresh(trustDomain).catch((error: unknown) => {
+        throw hasReason(error, 'not_found') ? error : prefixedError('failed to refresh bundle', error);
+      });
+      return {};
+    }),
   };
+}
+
+function heldToProto(
+  { relationship, bundle }: HeldRelationship,
+  mask: FederationMask | null,
+): RelationshipProto {
+  return federationRelationshipToProto(relationship, bundle, mask);
+}
+
+function trustDomainFrom(name: string): TrustDomain {
+  return inField('failed to parse trust domain', () => parseTrustDomainOrId(name));
+}
+
+/** As SPIRE answers: the name even when a SPIFFE ID was given. */
+function bareName(name: string): string {
+  return name.startsWith('spiffe://') ? name.slice('spiffe://'.length) : name;
+}
+
+function converted<T>(decode: () => T): T {
+  return inField('failed to convert federation relationship', decode);
+}
+
+async function named<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    // What a request got wrong stands for itself.
+    throw hasReason(error, 'invalid_argument') ? error : prefixedError(what, error);
+  }
+}
+
+/** Anything unexpected stays as it is: its text is not for the caller. */
+function prefixedError(what: string, error: unknown): unknown {
+  if (!(error instanceof BonafideError)) return error;
+  return new BonafideError(error.reason, `${what}: ${errorMessage(error)}`, { cause: error });
+}
+
+interface ItemResult {
+  readonly status: { readonly code: number; readonly message: string };
+  readonly federationRelationship?: RelationshipProto;
+}
+
+/** One after the other, as each is a transaction; every item has a status of its own. */
+async function each<Item>(
+  items: readonly Item[],
+  context: AuthorizedCallContext,
+  work: (item: Item) => Promise<{ readonly federationRelationship?: RelationshipProto }>,
+): Promise<ItemResult[]> {
+  if (items.length > MAX_BATCH) {
+    throw invalidArgument(`${items.length} items are too many; at most ${MAX_BATCH} are accepted`);
+  }
+  const results: ItemResult[] = [];
+  for (const item of items) {
+    try {
+      results.push({ ...(await work(item)), status: OK_STATUS_PROTO });
+    } catch (error) {
+      results.push({ status: statusProtoFromError(error, context) });
+    }
+  }
+  return results;
 }

@@ -9,6 +9,7 @@ import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
 import { nodeAttestorsSchema } from '../node-attestation/attestors.js';
+import { federationSchema } from './federation-config.js';
 
 export const DEFAULT_SOCKET_PATH = '/tmp/spire-server/private/api.sock';
 
@@ -69,6 +70,7 @@ const serverSchema = z.strictObject({
   trusted_proxies: z.array(parsedString(parseAddressRange)).max(1000).default([]),
   experimental: z.strictObject({ wit_key_type: z.enum(KEY_TYPES).optional() }).prefault({}),
   max_connections: z.int().positive().max(1_000_000).default(15_000),
+  federation: federationSchema.prefault({}),
 });
 
 const keyManagerSchema = z
@@ -89,7 +91,10 @@ const dataStoreSchema = z.strictObject({
 });
 
 export const serverConfigSchema = z.strictObject({
-  server: serverSchema,
+  server: serverSchema.refine(federatesWithOthers, {
+    path: ['federation', 'federates_with'],
+    message: 'names the trust domain of this server; its own bundle is never fetched',
+  }),
   plugins: z
     .strictObject({
       KeyManager: keyManagerSchema.prefault({}),
@@ -104,6 +109,10 @@ export type ServerConfig = z.output<typeof serverConfigSchema>;
 /** RFC 7519 section 2, StringOrURI: what has a colon is a URI. */
 function isStringOrUri(text: string): boolean {
   return !text.includes(':') || URL.canParse(text);
+}
+
+function federatesWithOthers({ trust_domain: own, federation }: z.output<typeof serverSchema>): boolean {
+  return !Object.hasOwn(federation.federates_with, own);
 }
 
 function parseAddressRange(text: string): string {

@@ -6,4 +6,5 @@ export type Change =
   | { readonly kind: 'entry'; readonly entryId: string }
   | { readonly kind: 'node'; readonly agentId: SpiffeId }
   | { readonly kind: 'bundle'; readonly trustDomain: TrustDomain }
-  | { readonly kind: 'authority'; readonly authorityId: string };
+  | { readonly kind: 'authority'; readonly authorityId: string }
+  | { readonly kind: 'federation'; readonly trustDomain: TrustDomain };

@@ -15,6 +15,7 @@ import {
   takeNextRevision,
 } from './sql/change-log.js';
 import { EntryQueries, EntryStatements } from './sql/entries.js';
+import { FederationQueries, FederationStatements } from './sql/federation.js';
 import { JoinTokenStatements } from './sql/join-tokens.js';
 import { migrate } from './sql/migrate.js';
 import { NodeQueries, NodeStatements } from './sql/nodes.js';
@@ -66,6 +67,7 @@ class SqlStore implements Store {
   readonly nodes: NodeQueries;
   readonly bundles: BundleQueries;
   readonly authorities: AuthorityQueries;
+  readonly federation: FederationQueries;
   readonly #writer: Kysely<Schema>;
   readonly #reader: Kysely<Schema>;
   readonly #lock: DatabaseLock | undefined;
@@ -89,6 +91,7 @@ class SqlStore implements Store {
     this.nodes = new NodeQueries(this.#reader);
     this.bundles = new BundleQueries(this.#reader);
     this.authorities = new AuthorityQueries(this.#reader);
+    this.federation = new FederationQueries(this.#reader);
   }
 
   currentRevision(): Promise<number> {
@@ -153,6 +156,7 @@ class SqlStore implements Store {
         bundles: new BundleStatements(sql, record),
         joinTokens: new JoinTokenStatements(sql),
         authorities: new AuthorityStatements(sql, record),
+        federation: new FederationStatements(sql, record),
       });
       const committed = { revision, changes: [...changes.values()] };
       await appendRevision(sql, committed, this.#keepRevisions);

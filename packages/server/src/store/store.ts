@@ -2,6 +2,7 @@
 import type { Change } from './change.js';
 import type { AuthorityReader, AuthorityWriter } from './authority-record.js';
 import type { BundleReader, BundleWriter } from './bundle-record.js';
+import type { FederationReader, FederationWriter } from './federation-record.js';
 import type { EntryReader, EntryWriter } from './entry-record.js';
 import type { JoinTokenWriter } from './join-token-record.js';
 import type { NodeReader, NodeWriter } from './node-record.js';
@@ -13,6 +14,7 @@ export interface Store {
   readonly nodes: NodeReader;
   readonly bundles: BundleReader;
   readonly authorities: AuthorityReader;
+  readonly federation: FederationReader;
   /** The revision of the last committed transaction; 0 in a new database. */
   currentRevision(): Promise<number>;
   /** Committed changes after `revision`, oldest first, at most `limit` revisions; undefined when the log no longer reaches back that far. */
@@ -34,6 +36,7 @@ export interface WriteTransaction {
   readonly bundles: BundleReader & BundleWriter;
   readonly joinTokens: JoinTokenWriter;
   readonly authorities: AuthorityReader & AuthorityWriter;
+  readonly federation: FederationReader & FederationWriter;
 }
 
 export interface CommittedRevision {

@@ -78,6 +78,20 @@ export class FederatedBundles {
     });
   }
 
+  /**
+   * Creates or replaces when `isWanted` says so of the bundle that is held then; what it throws leaves that one as it is.
+   * @returns whether it did. @throws BonafideError `invalid_argument` for our own trust domain.
+   */
+  async replace(bundle: TrustBundle, isWanted: (held: TrustBundle | undefined) => boolean): Promise<boolean> {
+    this.#refuseOwn(bundle.trustDomain, 'setting');
+    checkAuthorities(bundle);
+    return this.#store.write(async ({ bundles }) => {
+      const wanted = isWanted(await bundles.get(bundle.trustDomain));
+      if (wanted) await bundles.put(bundle);
+      return wanted;
+    });
+  }
+
   /** @throws BonafideError `not_found`; `failed_precondition` when `restrict` holds; `invalid_argument` for our own trust domain. */
   async delete(trustDomain: TrustDomain, deletion: FederatedBundleDeletion): Promise<void> {
     this.#refuseOwn(trustDomain, 'removing');
