@@ -27,6 +27,7 @@ import { DiskKeyManager } from './authority/disk-key-manager.js';
 import type { KeyManager } from './authority/key-manager.js';
 import { MemoryKeyManager } from './authority/memory-key-manager.js';
 import { ServerSvid } from './authority/server-svid.js';
+import { createUpstreamAuthority } from './authority/upstream/upstream-authorities.js';
 import { configuredRelationships } from './configuration/federation-config.js';
 import type { ServerConfig } from './configuration/server-config.js';
 import { AdminListener, prepareSocketFolder } from './endpoints/admin-listener.js';
@@ -49,6 +50,7 @@ import { EntryGraph } from './entry-graph/entry-graph.js';
 import { WatchStreams } from './sync/watch-streams.js';
 import { FederatedBundles } from './trust-bundle/federated-bundles.js';
 import { OwnBundle } from './trust-bundle/own-bundle.js';
+import { TokenAuthorityPublication } from './trust-bundle/publish-token-authority.js';
 
 export interface ServerHost {
   readonly clock: Clock;
@@ -105,6 +107,12 @@ async function startServer(
     background.abort();
   });
 
+  const upstream = await createUpstreamAuthority(plugins.UpstreamAuthority, {
+    trustDomain,
+    clock,
+    log,
+    environment: process.env,
+  });
   const authorities = new AuthorityRotation({
     trustDomain,
     store,
@@ -118,6 +126,7 @@ async function startServer(
     },
     ttlSeconds: server.ca_ttl,
     subject: authoritySubject(server.ca_subject),
+    upstream,
   });
   await authorities.start(background.signal);
   const issuer = new X509SvidIssuance({ trustDomain, authorities, clock });
@@ -223,6 +232,8 @@ async function startServer(
         graph,
         ownBundle: new OwnBundle({ store, trustDomain }),
         federatedBundles,
+        publication: new TokenAuthorityPublication({ trustDomain, store, clock, upstream }),
+        rateLimits,
       }),
       'spire.api.server.debug.v1.Debug': createDebugHandlers({
         graph,
@@ -241,6 +252,9 @@ async function startServer(
           wit: new WitSvidIssuance({ trustDomain, authorities, clock }),
         },
         rateLimits,
+        authorities,
+        clock,
+        defaultAuthorityTtlSeconds: server.ca_ttl,
         defaultTtlSeconds: { x509: server.default_x509_svid_ttl, jwt: server.default_jwt_svid_ttl },
         largestBatch: Math.max(LARGEST_BATCH, server.ratelimit.signing_per_second),
       }),

@@ -19,10 +19,10 @@ import type { Store } from '../store/store.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { FederatedBundles } from '../trust-bundle/federated-bundles.js';
 import type { OwnBundle } from '../trust-bundle/own-bundle.js';
+import { createDownstreamBundleHandlers, type DownstreamBundleOptions } from './downstream.js';
 import { pageFromProto } from './request/page.js';
-import { unimplemented } from './unimplemented.js';
 
-export interface BundleApiOptions {
+export interface BundleApiOptions extends DownstreamBundleOptions {
   readonly trustDomain: TrustDomain;
   readonly store: Store;
   readonly graph: EntryGraph;
@@ -55,8 +55,7 @@ export function createBundleHandlers(
       return bundleToProto(bundle, request.outputMask);
     }),
 
-    PublishJWTAuthority: unimplemented('publishing JWT authorities'),
-    PublishWITAuthority: unimplemented('publishing WIT authorities'),
+    ...createDownstreamBundleHandlers(options),
 
     ListFederatedBundles: unaryHandler(callContext, async (request) => {
       const page = await federatedBundles.list(pageFromProto(request));

@@ -6,12 +6,12 @@ import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { JwtSvidIssuer } from '../issuance/jwt-svid-request.js';
 import type { WitSvidIssuer } from '../issuance/wit-svid-request.js';
 import type { X509SvidIssuer } from '../issuance/x509-svid-request.js';
+import { createDownstreamSvidHandlers, type DownstreamSvidOptions } from './downstream.js';
 import { createJwtSvidHandlers } from './svid/jwt-svids.js';
 import { createWitSvidHandlers } from './svid/wit-svids.js';
 import { createX509SvidHandlers } from './svid/x509-svids.js';
-import { unimplemented } from './unimplemented.js';
 
-export interface SvidApiOptions {
+export interface SvidApiOptions extends DownstreamSvidOptions {
   readonly trustDomain: TrustDomain;
   readonly graph: EntryGraph;
   readonly issuers: {
@@ -32,6 +32,6 @@ export function createSvidHandlers(options: SvidApiOptions): Handlers<'spire.api
     ...createX509SvidHandlers({ ...shared, issuer: issuers.x509, defaultTtlSeconds: defaultTtlSeconds.x509 }),
     ...createJwtSvidHandlers({ ...shared, issuer: issuers.jwt, defaultTtlSeconds: defaultTtlSeconds.jwt }),
     ...createWitSvidHandlers({ ...shared, issuer: issuers.wit }),
-    NewDownstreamX509CA: unimplemented('signing downstream authorities'),
+    ...createDownstreamSvidHandlers(shared),
   };
 }

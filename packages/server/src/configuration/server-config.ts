@@ -8,6 +8,7 @@ import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
+import { upstreamAuthoritySchema } from '../authority/upstream/upstream-authorities.js';
 import { nodeAttestorsSchema } from '../node-attestation/attestors.js';
 import { federationSchema } from './federation-config.js';
 
@@ -100,6 +101,8 @@ export const serverConfigSchema = z.strictObject({
       KeyManager: keyManagerSchema.prefault({}),
       DataStore: dataStoreSchema.prefault({ sql: {} }),
       NodeAttestor: nodeAttestorsSchema.prefault({ join_token: {} }),
+      /** None: the server is its own root. */
+      UpstreamAuthority: upstreamAuthoritySchema.prefault({}),
     })
     .prefault({}),
 });
