@@ -22,6 +22,7 @@ export const OID = {
   authorityKeyIdentifier: contentHex('2.5.29.35'),
   extendedKeyUsage: contentHex('2.5.29.37'),
   authorityInformationAccess: contentHex('1.3.6.1.5.5.7.1.1'),
+  acmeIdentifier: contentHex('1.3.6.1.5.5.7.1.31'),
   serverAuth: contentHex('1.3.6.1.5.5.7.3.1'),
   clientAuth: contentHex('1.3.6.1.5.5.7.3.2'),
   extensionRequest: contentHex('1.2.840.113549.1.9.14'),

@@ -1,0 +1,81 @@
+/** One HTTPS request, bounded in time and in the size of its answer; redirects are answers like any other. */
+import type { IncomingHttpHeaders } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { BonafideError, errorMessage } from '../errors/bonafide-error.js';
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  /** https only. */
+  readonly url: URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** Of the whole exchange. */
+  readonly limitMs: number;
+  readonly largestAnswerBytes: number;
+  readonly signal: AbortSignal;
+  readonly tls?: HttpTls | undefined;
+}
+
+/** PEM. */
+export interface HttpTls {
+  /** In the place of those that Node.js trusts. */
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+/** @throws BonafideError `unavailable` when there is no whole answer within the limits, `cancelled` when the signal fired. */
+export async function sendRequest(options: HttpRequest): Promise<HttpAnswer> {
+  const { url, limitMs, signal } = options;
+  if (url.protocol !== 'https:') {
+    throw new BonafideError('invalid_argument', `${url.origin} is not https`);
+  }
+  const limit = AbortSignal.timeout(limitMs);
+  try {
+    return await exchange(options, AbortSignal.any([signal, limit]));
+  } catch (error) {
+    if (signal.aborted) throw new BonafideError('cancelled', `cancelled the request to ${url.origin}`);
+    const why = limit.aborted ? `no answer within ${limitMs} ms` : errorMessage(error);
+    throw new BonafideError('unavailable', `cannot reach ${url.origin}: ${why}`, { cause: error });
+  }
+}
+
+function exchange(options: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
+  const { method, url, headers = {}, body, largestAnswerBytes, tls } = options;
+  return new Promise((resolve, reject) => {
+    const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
+    const request = httpsRequest(url, {
+      method,
+      headers: { 'user-agent': 'bonafide', ...headers, ...length },
+      agent: false,
+      signal,
+      minVersion: 'TLSv1.2',
+      ca: tls?.ca,
+      cert: tls?.cert,
+      key: tls?.key,
+    });
+    request.on('error', reject);
+    request.on('response', (response) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > largestAnswerBytes) {
+          request.destroy(new Error(`the answer is longer than ${largestAnswerBytes} bytes`));
+        } else chunks.push(chunk);
+      });
+      response.on('error', reject);
+      response.on('end', () => {
+        const { statusCode: status = 0, headers } = response;
+        resolve({ status, headers, body: Buffer.concat(chunks).toString('utf8') });
+      });
+    });
+    request.end(body);
+  });
+}
