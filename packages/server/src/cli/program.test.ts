@@ -111,6 +111,8 @@ const SPIRE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   'bundle delete': ['id', 'mode', 'output'],
   'bundle count': ['output'],
   'x509 mint': ['dns', 'spiffeID', 'ttl', 'write', 'output'],
+  'jwt mint': ['audience', 'spiffeID', 'ttl', 'write', 'output'],
+  'wit mint': ['keyType', 'signingAlgorithm', 'spiffeID', 'ttl', 'write', 'output'],
   'debug getinfo': ['output'],
   'logger get': ['output'],
   'logger set': ['level', 'output'],

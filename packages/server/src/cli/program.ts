@@ -122,6 +122,16 @@ export const serverProgram: Program = {
       load: async () => (await import('./x509/mint.js')).x509Mint,
     },
     {
+      path: 'jwt mint',
+      summary: 'Mints a JWT-SVID',
+      load: async () => (await import('./jwt/mint.js')).jwtMint,
+    },
+    {
+      path: 'wit mint',
+      summary: 'Mints a WIT-SVID with a new key',
+      load: async () => (await import('./wit/mint.js')).witMint,
+    },
+    {
       path: 'debug getinfo',
       summary: 'Prints what the server knows about itself',
       load: async () => (await import('./debug/getinfo.js')).debugGetInfo,

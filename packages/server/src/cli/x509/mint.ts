@@ -3,17 +3,15 @@ import { join } from 'node:path';
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { addExamples, repeatedOption, valueOption } from '@bonafide/shared/cli/option-values';
 import { outputOption, printAnswer, type OutputFormat } from '@bonafide/shared/cli/output';
-import { parseDuration } from '@bonafide/shared/config/go-duration';
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
 import { encodePem } from '@bonafide/shared/crypto/pem';
 import { exportPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
 import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
-import { unixSeconds } from '@bonafide/shared/runtime/clock';
 import { writeFileAtomic } from '@bonafide/shared/runtime/private-file';
 import { parseSpiffeId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { Command } from 'commander';
-import { rfc3339 } from '../printed-words.js';
+import { lifetimeOption, warnOfShortLife } from '../minted-lifetime.js';
 import { withServer, type ServerConnection } from '../server-connection.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
 
@@ -39,12 +37,7 @@ const PUBLIC_FILE_MODE = 0o644;
 export function x509Mint(command: Command, host: CommandHost): void {
   command
     .addOption(valueOption('--spiffe-id <id>', 'SPIFFE ID of the SVID', parseSpiffeId))
-    .addOption(
-      valueOption('--ttl <duration>', 'lifetime, for example 1h30m', lifetime).default(
-        0,
-        'the default of the server',
-      ),
-    )
+    .addOption(lifetimeOption())
     .addOption(repeatedOption('--dns <name>', 'DNS name in the SVID', (text) => text))
     .option('--write <directory>', 'writes svid.pem, key.pem and bundle.pem there instead of printing them')
     .addOption(outputOption());
@@ -58,20 +51,10 @@ export function x509Mint(command: Command, host: CommandHost): void {
     }
     const { spiffeId, ttl, dns = [] } = flags;
     const minted = await withServer(flags, host, (server) => mint(server, { spiffeId, ttl, dns }));
-    if (minted.expiresAt - unixSeconds(host.clock.now()) < Math.floor(ttl)) {
-      host.stderr.write(
-        `X509-SVID lifetime was capped shorter than specified ttl; expires ${JSON.stringify(rfc3339(minted.expiresAt))}\n`,
-      );
-    }
+    warnOfShortLife(host, 'X509-SVID', minted.expiresAt, ttl);
     if (flags.write === undefined) print(host, flags.output, minted);
     else await write(host, flags.write, minted);
   });
-}
-
-function lifetime(text: string): number {
-  const seconds = parseDuration(text);
-  if (seconds >= 0 && seconds < 2 ** 31) return seconds;
-  throw invalidArgument('expected a positive duration such as 1h30m');
 }
 
 async function mint(
