@@ -127,7 +127,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
       const tainted = newlyTainted(before, after);
       if (tainted.size === 0) return;
       log.warn({ subjectKeyIds: [...tainted] }, 'an authority is tainted; replacing the SVIDs under it');
-      renewal.renewNow(cache.entriesWithSvid((svid) => isSignedBy(svid, tainted)));
+      void renewal.replaceSignedBy(tainted);
       if (keeper.svid !== undefined && isSignedBy(keeper.svid, tainted)) keeper.renewNow();
     },
     log,

@@ -21,7 +21,7 @@ export function renewalTime(from: Date, notAfter: Date, policy: RenewalPolicy): 
   return new Date(notAfter.getTime() - remainderMs(lifetimeMs, policy));
 }
 
-interface Validity {
+export interface Validity {
   readonly notBefore: Date;
   readonly notAfter: Date;
 }

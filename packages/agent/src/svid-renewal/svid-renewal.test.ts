@@ -351,15 +351,6 @@ describe('SvidRenewal', () => {
     await waitFor('it to be taken out', () => fixture.cache.svid('a') === undefined);
   });
 
-  it('replaces at once what it is told to', async () => {
-    using fixture = new Fixture();
-    fixture.tell(A, B);
-    await fixture.issued(A, B);
-    fixture.renewal.renewNow(['b']);
-    await fixture.batches(2);
-    expect(fixture.signer.batches[1]).toEqual(['b']);
-  });
-
   it('forgets an entry that has gone, on disk too', async () => {
     using fixture = new Fixture();
     fixture.tell(A);

@@ -1,0 +1,311 @@
+/** Keeps an SVID for every entry that needs one, whatever its kind: obtains it in batches, renews it in time, takes it out when it expires. */
+import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
+import { Alarm } from '@bonafide/shared/runtime/alarm';
+import { Backoff } from '@bonafide/shared/runtime/backoff';
+import type { Clock } from '@bonafide/shared/runtime/clock';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import { SetBacks } from '@bonafide/shared/runtime/set-backs';
+import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { BatchLimit } from './batch-limit.js';
+import { DueQueue } from './due-queue.js';
+import { renewalTimeOfNew, renewalTimeOfStored, type RenewalPolicy, type Validity } from './renewal-time.js';
+
+export type Obtained<Svid> =
+  | { readonly kind: 'svid'; readonly svid: Svid }
+  /** A refusal, or an answer that cannot be used. */
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+/** Where the SVIDs are held, and whoever waits for them is told. */
+export interface SvidHolder<Svid> {
+  svid(entryId: string): Svid | undefined;
+  /** Ids of the entries whose SVID meets the condition. */
+  entriesWithSvid(condition: (svid: Svid) => boolean): readonly string[];
+  install(svids: ReadonlyMap<string, Svid>): void;
+  /** An attempt has failed: whoever waits is given what there is. */
+  settle(entryIds: readonly string[]): void;
+  withdraw(entryIds: readonly string[]): void;
+}
+
+export interface SvidKind<Svid> {
+  /** For the log, as in `X509-SVID`. */
+  readonly name: string;
+  readonly holder: SvidHolder<Svid>;
+  /** Equal for two entries when an SVID that was issued for one serves the other as well. */
+  contentKey(entry: RegistrationEntry): string;
+  validityOf(svid: Svid): Validity;
+  /** Whether it stands under a key that may have been stolen: it may be, because the server signed it just before it knew. */
+  isTainted(svid: Svid): boolean;
+  /** One result for each entry, in their order. @throws BonafideError when the batch as a whole failed. */
+  obtain(entries: readonly RegistrationEntry[], signal: AbortSignal): Promise<readonly Obtained<Svid>[]>;
+  /** Where SVIDs outlive the process. */
+  readonly keeping:
+    | { save(entryId: string, contentKey: string, svid: Svid): void; remove(entryId: string): void }
+    | undefined;
+}
+
+interface BatchRenewalOptions<Svid> {
+  readonly kind: SvidKind<Svid>;
+  readonly policy: RenewalPolicy;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface Wanted {
+  readonly entry: RegistrationEntry;
+  readonly contentKey: string;
+}
+
+const RETRY = { initialMs: 500, maximumMs: 30_000 };
+const REFUSED_RETRY = { initialMs: 5_000, maximumMs: 300_000 };
+const TAINTED_RETRY = { initialMs: 1_000, maximumMs: 60_000 };
+/** What falls due within this time is renewed in the same batch. */
+const GATHERING_MS = 250;
+
+export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
+  readonly #options: BatchRenewalOptions<Svid>;
+  readonly #wanted = new Map<string, Wanted>();
+  /** Issued content of each SVID that is held. */
+  readonly #held = new Map<string, string>();
+  /** Entries without an SVID come before those whose SVID is to be replaced. */
+  readonly #missing = new Set<string>();
+  readonly #stale = new Set<string>();
+  readonly #due = new DueQueue();
+  readonly #expiring = new DueQueue();
+  /** Of the entries for which the server's last answer was none that is good. */
+  readonly #setbacks = new Map<string, Backoff>();
+  readonly #limit = new BatchLimit();
+  readonly #retry: Backoff;
+  readonly #setBacks: SetBacks;
+  readonly #workAlarm: Alarm;
+  readonly #expiryAlarm: Alarm;
+
+  constructor(options: BatchRenewalOptions<Svid>) {
+    this.#options = options;
+    this.#retry = new Backoff({ ...RETRY, random: options.policy.random });
+    this.#setBacks = new SetBacks(options.clock);
+    this.#workAlarm = new Alarm(options.clock);
+    this.#expiryAlarm = new Alarm(options.clock);
+  }
+
+  /** Takes up SVIDs of an earlier run, before anything is needed. */
+  restore(
+    stored: Iterable<{ readonly entryId: string; readonly contentKey: string; readonly svid: Svid }>,
+  ): void {
+    const svids = new Map<string, Svid>();
+    const { clock, kind, policy } = this.#options;
+    for (const { entryId, contentKey, svid } of stored) {
+      svids.set(entryId, svid);
+      this.#held.set(entryId, contentKey);
+      this.#schedule(entryId, svid, renewalTimeOfStored(kind.validityOf(svid), clock.now(), policy));
+    }
+    kind.holder.install(svids);
+  }
+
+  /** The entry is to have an SVID from now on, or what its SVID must say has changed. */
+  need(entry: RegistrationEntry): void {
+    const contentKey = this.#options.kind.contentKey(entry);
+    this.#wanted.set(entry.id, { entry, contentKey });
+    if (this.#held.get(entry.id) === contentKey) return;
+    this.#enqueue(entry.id);
+    this.#workAlarm.ring();
+  }
+
+  release(entryId: string): void {
+    this.#wanted.delete(entryId);
+    this.#forget(entryId);
+    this.#missing.delete(entryId);
+    this.#stale.delete(entryId);
+    this.#setbacks.delete(entryId);
+    this.#options.kind.keeping?.remove(entryId);
+  }
+
+  /** Replaces these SVIDs as soon as possible; they stay in use meanwhile. */
+  renewNow(entryIds: Iterable<string>): void {
+    for (const id of entryIds) this.#enqueue(id);
+    this.#workAlarm.ring();
+  }
+
+  /** Takes these SVIDs out of use and obtains others. */
+  replace(entryIds: readonly string[]): void {
+    for (const id of entryIds) this.#forget(id);
+    this.renewNow(entryIds);
+    this.#options.kind.holder.withdraw(entryIds);
+  }
+
+  /** Obtains and renews until the signal fires. */
+  async runSigning(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    let retryAt: Date | undefined;
+    while (!signal.aborted) {
+      const now = clock.now();
+      const setBackMs = this.#setBacks.take();
+      if (setBackMs > 0) {
+        this.#catchUp(setBackMs, now);
+        retryAt = undefined;
+      }
+      for (const id of this.#due.take(new Date(now.getTime() + GATHERING_MS))) this.#enqueue(id);
+      if (this.#missing.size + this.#stale.size === 0) {
+        await this.#workAlarm.wait(this.#due.next(), signal);
+      } else if (retryAt !== undefined && retryAt > now) {
+        await this.#workAlarm.wait(retryAt, signal);
+      } else {
+        const delayMs = await this.#signBatch(signal);
+        retryAt = delayMs === undefined ? undefined : new Date(clock.now().getTime() + delayMs);
+      }
+    }
+  }
+
+  /** Takes out what has expired until the signal fires, whether or not there is a server to sign anew. */
+  async runExpiry(signal: AbortSignal): Promise<void> {
+    const { clock, kind, log } = this.#options;
+    while (!signal.aborted) {
+      await this.#expiryAlarm.wait(this.#expiring.next(), signal);
+      const expired = this.#expiring.take(clock.now());
+      if (expired.length === 0) continue;
+      for (const id of expired) {
+        const spiffeId = kind.holder.svid(id)?.spiffeId;
+        log.error({ entryId: id, spiffeId }, `the ${kind.name} of an entry has expired before it was renewed`);
+        this.#forget(id);
+        kind.keeping?.remove(id);
+        this.#enqueue(id);
+      }
+      kind.holder.withdraw(expired);
+      this.#workAlarm.ring();
+    }
+  }
+
+  /** After the clock was set back: SVIDs may begin in the future, and what was refused because of the clock may now be had. */
+  #catchUp(setBackMs: number, now: Date): void {
+    const { kind, log } = this.#options;
+    this.#due.bringForward(setBackMs);
+    const early = kind.holder.entriesWithSvid((svid) => kind.validityOf(svid).notBefore > now);
+    const missing = [...this.#wanted.keys()].filter((id) => !this.#held.has(id));
+    for (const id of [...early, ...missing]) this.#enqueue(id);
+    log.warn(
+      { setBackSeconds: Math.round(setBackMs / 1000), early: early.length, missing: missing.length },
+      `the clock was set back: renewing the ${kind.name}s that are not valid yet, and the others as planned`,
+    );
+  }
+
+  /** @returns how long to wait before the next batch; undefined when it went well. */
+  async #signBatch(signal: AbortSignal): Promise<number | undefined> {
+    const { kind, log } = this.#options;
+    const entries = this.#nextEntries();
+    const ids = entries.map(({ id }) => id);
+    try {
+      this.#takeResults(entries, await kind.obtain(entries, signal));
+      this.#limit.grow();
+      this.#retry.reset();
+      return undefined;
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      for (const id of ids) this.#enqueue(id);
+      kind.holder.settle(ids);
+      // A server that cannot be reached says nothing about the size of the batch.
+      if (!hasReason(error, 'unavailable', 'cancelled')) this.#limit.shrink();
+      const retryAfterMs = error instanceof BonafideError ? (error.retryAfterMs ?? 0) : 0;
+      const delayMs = Math.max(this.#retry.nextDelayMs(), retryAfterMs);
+      log.warn(
+        { count: ids.length, retryInMs: Math.round(delayMs) },
+        `cannot obtain ${kind.name}s, the present ones stay in use: ${errorMessage(error)}`,
+      );
+      return delayMs;
+    }
+  }
+
+  #nextEntries(): readonly RegistrationEntry[] {
+    const entries: RegistrationEntry[] = [];
+    for (const queue of [this.#missing, this.#stale]) {
+      for (const id of queue) {
+        if (entries.length >= this.#limit.size) return entries;
+        queue.delete(id);
+        const wanted = this.#wanted.get(id);
+        if (wanted !== undefined) entries.push(wanted.entry);
+      }
+    }
+    return entries;
+  }
+
+  #takeResults(entries: readonly RegistrationEntry[], results: readonly Obtained<Svid>[]): void {
+    const { clock, kind, log } = this.#options;
+    const now = clock.now();
+    const svids = new Map<string, Svid>();
+    const failed: string[] = [];
+    for (const [index, entry] of entries.entries()) {
+      const result = results[index];
+      const contentKey = kind.contentKey(entry);
+      if (result?.kind !== 'svid') {
+        const why = result === undefined ? 'the server sent no result for it' : errorMessage(result.error);
+        failed.push(entry.id);
+        const fields = { entryId: entry.id, spiffeId: entry.spiffeId };
+        log.warn(fields, `no ${kind.name} for an entry: ${why}`);
+        // An entry may have changed or gone while the server was signing; what is out of date is asked for again already.
+      } else if (this.#wanted.get(entry.id)?.contentKey === contentKey) {
+        svids.set(entry.id, result.svid);
+        this.#keep(entry.id, contentKey, result.svid, now);
+      }
+    }
+    kind.holder.install(svids);
+    this.#postpone(failed, now);
+    if (svids.size > 0) log.info({ count: svids.size }, `obtained ${kind.name}s`);
+  }
+
+  #keep(entryId: string, contentKey: string, svid: Svid, now: Date): void {
+    const { kind, policy } = this.#options;
+    this.#held.set(entryId, contentKey);
+    this.#missing.delete(entryId);
+    this.#stale.delete(entryId);
+    if (kind.isTainted(svid)) {
+      this.#schedule(entryId, svid, this.#nextAttempt(entryId, TAINTED_RETRY, now));
+    } else {
+      this.#setbacks.delete(entryId);
+      this.#schedule(entryId, svid, renewalTimeOfNew(kind.validityOf(svid), now, policy));
+    }
+    kind.keeping?.save(entryId, contentKey, svid);
+  }
+
+  /** The server answered, but not with a usable SVID. */
+  #postpone(entryIds: readonly string[], now: Date): void {
+    const { kind } = this.#options;
+    const outdated: string[] = [];
+    for (const id of entryIds) {
+      const wanted = this.#wanted.get(id);
+      if (wanted === undefined) continue;
+      // What is held names an identity that the entry no longer grants, and no other is coming.
+      if (kind.holder.svid(id)?.spiffeId !== wanted.entry.spiffeId) outdated.push(id);
+      this.#due.set(id, this.#nextAttempt(id, REFUSED_RETRY, now));
+    }
+    for (const id of outdated) {
+      this.#held.delete(id);
+      this.#expiring.delete(id);
+    }
+    kind.holder.withdraw(outdated);
+    kind.holder.settle(entryIds);
+  }
+
+  #nextAttempt(entryId: string, retry: typeof REFUSED_RETRY, now: Date): Date {
+    const { random } = this.#options.policy;
+    const backoff = this.#setbacks.get(entryId) ?? new Backoff({ ...retry, random });
+    this.#setbacks.set(entryId, backoff);
+    return new Date(now.getTime() + backoff.nextDelayMs());
+  }
+
+  #schedule(entryId: string, svid: Svid, renewAt: Date): void {
+    this.#due.set(entryId, renewAt);
+    this.#expiring.set(entryId, this.#options.kind.validityOf(svid).notAfter);
+    this.#expiryAlarm.ring();
+    this.#workAlarm.ring();
+  }
+
+  #enqueue(entryId: string): void {
+    if (!this.#wanted.has(entryId)) return;
+    (this.#held.has(entryId) ? this.#stale : this.#missing).add(entryId);
+  }
+
+  #forget(entryId: string): void {
+    this.#held.delete(entryId);
+    this.#due.delete(entryId);
+    this.#expiring.delete(entryId);
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * WIT-SVIDs for the callers of the Workload API (section 7): each entry that somebody watches has one with a key of its own, renewed
+ * around half life. Nothing of it is written to disk.
+ */
+import type { KeyObject } from 'node:crypto';
+import type { TokenAuthority } from '@bonafide/shared/bundle/trust-bundle';
+import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
+import { jwsAlgorithmFor } from '@bonafide/shared/crypto/jws-algorithm';
+import type { KeyType } from '@bonafide/shared/crypto/key-type';
+import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
+import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { verifyWitSvid } from '@bonafide/shared/jwt/verify-wit-svid';
+import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
+import { Alarm } from '@bonafide/shared/runtime/alarm';
+import { addSeconds, type Clock } from '@bonafide/shared/runtime/clock';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import { trustDomainOf, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { WitSvid } from '@bonafide/shared/svid/wit-svid';
+import type { SvidCache } from '../svid-cache/svid-cache.js';
+import { BatchRenewal, type Obtained, type SvidHolder } from '../svid-renewal/batch-renewal.js';
+import { DueQueue } from '../svid-renewal/due-queue.js';
+import { mapInWindow } from '../svid-renewal/map-in-window.js';
+import { isTrustedKey, verifyOnceKeyIsKnown } from './token-authorities.js';
+import type { WitSigningResult, WitSvidSigner } from './wit-svid-signer.js';
+import { WitWatch, type WitListener, type WatchedEntry } from './wit-watch.js';
+
+interface WitSvidsOptions {
+  /** Says what is authorized now, and which keys are trusted. */
+  readonly cache: Pick<SvidCache, 'bundle' | 'entry'>;
+  readonly signer: WitSvidSigner;
+  readonly keyType: KeyType;
+  readonly random: () => number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface PreparedKey {
+  readonly entry: RegistrationEntry;
+  readonly privateKey: KeyObject;
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Buffer;
+}
+
+/** A workload that restarts finds what it had. */
+const KEPT_UNWATCHED_SECONDS = 600;
+
+export class WitSvids implements SvidHolder<WitSvid> {
+  readonly #options: WitSvidsOptions;
+  readonly #entries = new Map<string, WatchedEntry>();
+  readonly #batches: BatchRenewal<WitSvid>;
+  /** Entries that nobody watches any more. */
+  readonly #unwatched = new DueQueue();
+  readonly #unwatchedAlarm: Alarm;
+
+  constructor(options: WitSvidsOptions) {
+    this.#options = options;
+    const { clock, log, random } = options;
+    this.#unwatchedAlarm = new Alarm(clock);
+    this.#batches = new BatchRenewal<WitSvid>({
+      kind: {
+        name: 'WIT-SVID',
+        holder: this,
+        contentKey: witContentKey,
+        validityOf: ({ issuedAt, expiresAt }) => ({ notBefore: issuedAt, notAfter: expiresAt }),
+        isTainted: (svid) => !isTrustedKey(svid.keyId, this.#authorities(svid.spiffeId)),
+        obtain: (entries, signal) => this.#obtain(entries, signal),
+        keeping: undefined,
+      },
+      policy: { availabilityTargetSeconds: undefined, random },
+      clock,
+      log,
+    });
+  }
+
+  /** Until closed, the listener hears of the WIT-SVIDs of the entries that are set: once all can be had, and at every change. */
+  watch(listener: WitListener): WitWatch {
+    return new WitWatch(listener, {
+      now: () => this.#options.clock.now(),
+      add: (entry, watch) => this.#add(entry, watch),
+      remove: (entryId, watch) => {
+        this.#remove(entryId, watch);
+      },
+    });
+  }
+
+  /** To be called when entries or keys have changed: drops and replaces what may not be handed out any more. */
+  review(): void {
+    const { cache } = this.#options;
+    const tainted: string[] = [];
+    const unverifiable: string[] = [];
+    for (const [id, { svid }] of this.#entries) {
+      if (cache.entry(id) === undefined) {
+        this.#drop(id);
+      } else if (svid !== undefined) {
+        const authority = this.#authorities(svid.spiffeId).find(({ keyId }) => keyId === svid.keyId);
+        if (authority === undefined) unverifiable.push(id);
+        else if (authority.isTainted) tainted.push(id);
+      }
+    }
+    this.#batches.renewNow(tainted);
+    this.#batches.replace(unverifiable);
+  }
+
+  /** Obtains, renews and drops until the signal fires. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([
+      this.#batches.runSigning(signal),
+      this.#batches.runExpiry(signal),
+      this.#runUnwatched(signal),
+    ]);
+  }
+
+  svid(entryId: string): WitSvid | undefined {
+    return this.#entries.get(entryId)?.svid;
+  }
+
+  entriesWithSvid(condition: (svid: WitSvid) => boolean): readonly string[] {
+    return [...this.#entries].flatMap(([id, { svid }]) =>
+      svid !== undefined && condition(svid) ? [id] : [],
+    );
+  }
+
+  install(svids: ReadonlyMap<string, WitSvid>): void {
+    this.#change(svids.keys(), (watched, id) => {
+      watched.svid = svids.get(id);
+    });
+  }
+
+  settle(entryIds: readonly string[]): void {
+    this.#change(entryIds, () => undefined);
+  }
+
+  withdraw(entryIds: readonly string[]): void {
+    this.#change(entryIds, (watched) => {
+      watched.svid = undefined;
+    });
+  }
+
+  #change(entryIds: Iterable<string>, apply: (watched: WatchedEntry, id: string) => void): void {
+    const touched = new Set<WitWatch>();
+    for (const id of entryIds) {
+      const watched = this.#entries.get(id);
+      if (watched === undefined) continue;
+      apply(watched, id);
+      watched.isSettled = true;
+      for (const watch of watched.watches) touched.add(watch);
+    }
+    for (const watch of touched) watch.refresh();
+  }
+
+  #add(entry: RegistrationEntry, watch: WitWatch): WatchedEntry {
+    let watched = this.#entries.get(entry.id);
+    if (watched?.entry !== entry) {
+      watched ??= { entry, svid: undefined, isSettled: false, watches: new Set() };
+      watched.entry = entry;
+      this.#entries.set(entry.id, watched);
+      this.#batches.need(entry);
+    }
+    watched.watches.add(watch);
+    this.#unwatched.delete(entry.id);
+    return watched;
+  }
+
+  #remove(entryId: string, watch: WitWatch): void {
+    const watched = this.#entries.get(entryId);
+    if (watched?.watches.delete(watch) !== true || watched.watches.size > 0) return;
+    const { cache, clock } = this.#options;
+    if (cache.entry(entryId) === undefined) {
+      this.#drop(entryId);
+      return;
+    }
+    this.#unwatched.set(entryId, addSeconds(clock.now(), KEPT_UNWATCHED_SECONDS));
+    this.#unwatchedAlarm.ring();
+  }
+
+  #drop(entryId: string): void {
+    this.withdraw([entryId]);
+    this.#entries.delete(entryId);
+    this.#unwatched.delete(entryId);
+    this.#batches.release(entryId);
+  }
+
+  async #runUnwatched(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#unwatchedAlarm.wait(this.#unwatched.next(), signal);
+      for (const id of this.#unwatched.take(this.#options.clock.now())) this.#drop(id);
+    }
+  }
+
+  async #obtain(
+    entries: readonly RegistrationEntry[],
+    signal: AbortSignal,
+  ): Promise<readonly Obtained<WitSvid>[]> {
+    const { keyType, signer } = this.#options;
+    const algorithm = jwsAlgorithmFor(keyType);
+    const prepared = await mapInWindow(entries, async (entry): Promise<PreparedKey> => {
+      const privateKey = await generatePrivateKey(keyType);
+      return { entry, privateKey, publicKey: exportSpki(privateKey) };
+    });
+    let results: readonly WitSigningResult[];
+    try {
+      results = await signer.sign(
+        prepared.map(({ entry, publicKey }) => ({ entryId: entry.id, publicKey, algorithm })),
+        signal,
+      );
+    } catch (error) {
+      if (hasReason(error, 'unimplemented')) this.#refuse(entries, error);
+      throw error;
+    }
+    return mapInWindow(prepared, async (request, index): Promise<Obtained<WitSvid>> => {
+      try {
+        return { kind: 'svid', svid: await this.#read(request, results[index], signal) };
+      } catch (error) {
+        return { kind: 'failed', error };
+      }
+    });
+  }
+
+  /** Section 7: callers are to know that there are none to be had. */
+  #refuse(entries: readonly RegistrationEntry[], error: BonafideError): void {
+    const reason = new BonafideError('unimplemented', 'the server of this agent has no WIT-SVIDs', {
+      cause: error,
+    });
+    for (const { id } of entries) {
+      for (const watch of [...(this.#entries.get(id)?.watches ?? [])]) watch.fail(reason);
+    }
+  }
+
+  /** @throws BonafideError when the answer is a refusal, or not what was asked for. */
+  async #read(
+    { entry, privateKey, publicKey }: PreparedKey,
+    result: WitSigningResult | undefined,
+    signal: AbortSignal,
+  ): Promise<WitSvid> {
+    if (result === undefined) throw new BonafideError('internal', 'the server sent no result for it');
+    if (result.kind === 'refused') throw result.error;
+    const { cache, clock } = this.#options;
+    const { token } = result;
+    const verified = await verifyOnceKeyIsKnown(
+      () =>
+        verifyWitSvid({ token, bundle: (trustDomain) => cache.bundle(trustDomain), now: clock.now() }),
+      { token, authorities: () => this.#authorities(entry.spiffeId), clock, signal },
+    );
+    const { spiffeId, expiresAt, keyId, issuedAt = clock.now() } = verified;
+    if (spiffeId !== entry.spiffeId) {
+      throw new BonafideError('internal', `the server issued ${spiffeId} for an entry of ${entry.spiffeId}`);
+    }
+    if (!exportSpki(verified.confirmationKey).equals(publicKey)) {
+      throw new BonafideError('internal', 'the server issued a WIT-SVID for another key');
+    }
+    if (expiresAt <= clock.now()) {
+      const message = `the WIT-SVID has expired already, at ${expiresAt.toISOString()}; compare the clocks of this node and the server`;
+      throw new BonafideError('internal', message);
+    }
+    return { spiffeId, token, privateKey, issuedAt, expiresAt, keyId, hint: entry.hint };
+  }
+
+  #authorities(spiffeId: SpiffeId): readonly TokenAuthority[] {
+    return this.#options.cache.bundle(trustDomainOf(spiffeId))?.witAuthorities ?? [];
+  }
+}
+
+/** Equal for two entries when a WIT-SVID that was issued for one serves the other as well. */
+function witContentKey(entry: RegistrationEntry): string {
+  return JSON.stringify([
+    entry.spiffeId,
+    entry.x509SvidTtlSeconds ?? 0,
+    entry.jwtSvidTtlSeconds ?? 0,
+    entry.expiresAt?.getTime() ?? 0,
+    entry.createdAt.getTime(),
+  ]);
+}
