@@ -11,7 +11,7 @@ import { parseSpiffeId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-
 import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { JwtSvid } from '@bonafide/shared/svid/jwt-svid';
 import { malformedAnswer } from './malformed-answer.js';
-import { readJwkSet } from './read-jwk-set.js';
+import { readJwkSet } from '@bonafide/shared/bundle/jwk-set';
 import { readStruct } from './read-struct.js';
 import type { JwtBundle, JwtBundles } from './token-bundle.js';
 import { withUniqueHints } from './unique-hints.js';

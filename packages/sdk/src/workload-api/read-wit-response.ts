@@ -8,7 +8,7 @@ import type { WITSVIDResponse__Output } from '@bonafide/shared/rpc/gen/WITSVIDRe
 import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { WitSvid } from '@bonafide/shared/svid/wit-svid';
 import { malformedAnswer } from './malformed-answer.js';
-import { readJwkSet } from './read-jwk-set.js';
+import { readJwkSet } from '@bonafide/shared/bundle/jwk-set';
 import type { WitBundle, WitBundles } from './token-bundle.js';
 import { withUniqueHints } from './unique-hints.js';
 
