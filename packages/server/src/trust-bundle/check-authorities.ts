@@ -1,5 +1,6 @@
 /** What outsiders want in a bundle is looked at before it is stored: every agent and workload will have to read it. */
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
+import { importSubjectPublicKeySync } from '@bonafide/shared/crypto/subject-public-key';
 import { spkiToJwk } from '@bonafide/shared/crypto/json-web-key';
 import { BonafideError, errorMessage, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { BundleAdditions } from './merge-bundle.js';
@@ -8,7 +9,9 @@ import type { BundleAdditions } from './merge-bundle.js';
 export function checkAuthorities(authorities: BundleAdditions): void {
   authorities.x509Authorities?.forEach(({ certificate }, index) => {
     inItem(`X.509 authority ${index}`, () => {
-      if (!parseX509Certificate(certificate).isCa) throw invalidArgument('is not a signing certificate');
+      const { isCa, subjectPublicKey } = parseX509Certificate(certificate);
+      if (!isCa) throw invalidArgument('is not a signing certificate');
+      importSubjectPublicKeySync(subjectPublicKey);
     });
   });
   authorities.jwtAuthorities?.forEach(({ publicKey }, index) => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { generatePrivateKey } from '../crypto/generate-key.js';
 import { exportSpki } from '../crypto/private-key-encoding.js';
 import { createSelfSignedAuthority } from '../crypto/self-signed-authority.js';
+import { parseX509Certificate } from '../crypto/x509-certificate.js';
 import { createKeySigner } from '../crypto/signer.js';
 import { BonafideError } from '../errors/bonafide-error.js';
 import { parseTrustDomain } from '../spiffe-id/trust-domain.js';
@@ -87,6 +88,10 @@ describe('a bundle document', () => {
     expect(parsed.x509Authorities).toEqual([bundle.x509Authorities[0]]);
   });
 
+  const offCurve = Buffer.from(bundle.x509Authorities[0]?.certificate ?? []);
+  const { keyBits } = parseX509Certificate(offCurve).subjectPublicKey;
+  const lastByte = offCurve.indexOf(keyBits) + 64;
+  offCurve.writeUInt8(offCurve.readUInt8(lastByte) ^ 1, lastByte);
   const jwt = { use: 'jwt-svid', kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA', kid: 'a' };
   it.each([
     ['no JSON', 'hello', 'is not JSON'],
@@ -104,6 +109,12 @@ describe('a bundle document', () => {
       JSON.stringify({ keys: [{ use: 'x509-svid', kty: 'EC', x5c: ['AAAA'] }] }),
       'malformed certificate',
     ],
+    [
+      'x5c whose key is not on its curve',
+      JSON.stringify({ keys: [{ use: 'x509-svid', kty: 'EC', x5c: [offCurve.toString('base64')] }] }),
+      'not a point of its curve',
+    ],
+    ['a name twice', '{"keys": [], "keys": []}', 'has "keys" twice'],
     [
       'x5c that is a number',
       JSON.stringify({ keys: [{ use: 'x509-svid', kty: 'EC', x5c: [1] }] }),

@@ -1,6 +1,7 @@
 /** SPIFFE bundles as JSON (SPIFFE Trust Domain and Bundle section 4): a JWK Set with a sequence number and a refresh hint. */
 import { isKnownKeyType, jwkToSpki, spkiToJwk } from '../crypto/json-web-key.js';
 import { decodeBase64 } from '../crypto/pem.js';
+import { importSubjectPublicKeySync } from '../crypto/subject-public-key.js';
 import { parseX509Certificate } from '../crypto/x509-certificate.js';
 import { BonafideError, errorMessage, invalidArgument } from '../errors/bonafide-error.js';
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
@@ -69,13 +70,23 @@ export function formatBundleDocument(bundle: TrustBundle): string {
   return `${JSON.stringify(document, undefined, 4)}\n`;
 }
 
+/**
+ * A standard JWK Set (RFC 7517 section 5) of the keys that sign one kind of token, as the Workload API hands it out. Without `use`: the
+ * values that SPIFFE has for it are unknown to other software, which would pass the keys over.
+ */
+export function formatJwkSet(authorities: readonly TokenAuthority[]): string {
+  return JSON.stringify({
+    keys: authorities.map(({ keyId, publicKey }) => ({ ...spkiToJwk(publicKey), kid: keyId })),
+  });
+}
+
 /** X509-SVID section 6.2: without `x5c` the key is ignored; of several certificates the first counts. */
 function readX509Key({ kty, x5c }: JsonObject): readonly X509Authority[] {
   if (!isKnownKeyType(kty) || !Array.isArray(x5c) || x5c.length === 0) return [];
   const first: unknown = x5c[0];
   if (typeof first !== 'string') throw invalidArgument('"x5c" does not hold text');
   const certificate = decodeBase64(first, '"x5c"');
-  parseX509Certificate(certificate);
+  importSubjectPublicKeySync(parseX509Certificate(certificate).subjectPublicKey);
   return [{ certificate, isTainted: false }];
 }
 

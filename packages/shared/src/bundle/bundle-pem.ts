@@ -1,5 +1,6 @@
 /** The X.509 half of a trust bundle as PEM: what `bundle show` prints and an agent is bootstrapped with. */
 import { decodePem, encodePem } from '../crypto/pem.js';
+import { importSubjectPublicKeySync } from '../crypto/subject-public-key.js';
 import { parseX509Certificate } from '../crypto/x509-certificate.js';
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
 import type { TrustBundle, X509Authority } from './trust-bundle.js';
@@ -7,7 +8,7 @@ import type { TrustBundle, X509Authority } from './trust-bundle.js';
 /** @throws BonafideError `invalid_argument` when there is no certificate, or one is malformed. */
 export function parseBundlePem(trustDomain: TrustDomain, text: string): TrustBundle {
   const authorities = decodePem('CERTIFICATE', text).map((certificate): X509Authority => {
-    parseX509Certificate(certificate);
+    importSubjectPublicKeySync(parseX509Certificate(certificate).subjectPublicKey);
     return { certificate, isTainted: false };
   });
   return {
