@@ -241,7 +241,7 @@ async function startServer(
         clock,
       }),
       'spire.api.server.entry.v1.Entry': createEntryHandlers({ trustDomain, registration, graph }),
-      'spire.api.server.localauthority.v1.LocalAuthority': createLocalAuthorityHandlers(),
+      'spire.api.server.localauthority.v1.LocalAuthority': createLocalAuthorityHandlers(authorities),
       'spire.api.server.logger.v1.Logger': createLoggerHandlers(log),
       'spire.api.server.svid.v1.SVID': createSvidHandlers({
         trustDomain,
@@ -288,6 +288,7 @@ async function startServer(
   const bundleEndpointPort = await startBundleEndpoint(server.federation, {
     bundle: () => graph.bundle(trustDomain),
     serverSvid,
+    dataFolder: server.data_dir,
     signal: background.signal,
     shutdown,
     clock,
@@ -310,6 +311,7 @@ async function startServer(
 interface BundleEndpointParts extends ServerHost {
   readonly bundle: () => TrustBundle | undefined;
   readonly serverSvid: ServerSvid;
+  readonly dataFolder: string;
   readonly signal: AbortSignal;
   readonly shutdown: Shutdown;
 }
@@ -317,11 +319,11 @@ interface BundleEndpointParts extends ServerHost {
 /** @returns its port; undefined when none is configured. */
 async function startBundleEndpoint(
   { bundle_endpoint: config }: ServerConfig['server']['federation'],
-  { bundle, serverSvid, signal, shutdown, clock, log }: BundleEndpointParts,
+  { bundle, serverSvid, dataFolder, signal, shutdown, clock, log }: BundleEndpointParts,
 ): Promise<number | undefined> {
   if (config === undefined) return undefined;
   const { address, refresh_hint: refreshHintSeconds, profile } = config;
-  const certificate = createEndpointCertificate(profile, { serverSvid, clock, log });
+  const certificate = createEndpointCertificate(profile, { serverSvid, dataFolder, clock, log });
   await certificate.start(signal);
   const endpoint = new BundleEndpoint({
     address,

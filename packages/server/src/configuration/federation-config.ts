@@ -32,7 +32,12 @@ const webProfileSchema = z
         directory_url: z.url({ protocol: /^https$/ }).default(LETS_ENCRYPT),
         domain_name: z.string().min(1),
         email: z.string().min(1),
-        tos_accepted: z.boolean().default(false),
+        tos_accepted: z
+          .boolean()
+          .default(false)
+          .refine((isAccepted) => isAccepted, {
+            message: 'must be true: read the terms of service of the ACME authority',
+          }),
       })
       .optional(),
   })

@@ -23,6 +23,15 @@ export type EndpointTrust =
       readonly now: Date;
     };
 
+/** The kind of trust that goes by SPIFFE ID. */
+export type SpiffeTrust = EndpointTrust & { readonly kind: 'https_spiffe' };
+
+export interface EndpointConnection {
+  readonly socket: TLSSocket;
+  /** DER, leaf first, as the endpoint sent it; it has been verified. */
+  readonly chain: readonly Buffer[];
+}
+
 const HTTPS_PORT = 443;
 const LONGEST_CHAIN = 10;
 
@@ -31,7 +40,7 @@ export async function connectToEndpoint(
   endpoint: BundleEndpoint,
   trust: EndpointTrust,
   signal: AbortSignal,
-): Promise<TLSSocket> {
+): Promise<EndpointConnection> {
   signal.throwIfAborted();
   const { hostname, port } = new URL(endpoint.url);
   const host = hostname.replace(/^\[|\]$/g, '');
@@ -52,8 +61,9 @@ export async function connectToEndpoint(
   });
   try {
     await secured(socket);
-    if (trust.kind === 'https_spiffe') checkSvid(socket, trust);
-    return socket;
+    const chain = presentedChain(socket.getPeerX509Certificate());
+    if (trust.kind === 'https_spiffe') checkSvid(chain, trust);
+    return { socket, chain };
   } catch (error) {
     socket.destroy();
     throw error instanceof BonafideError ? error : connectionFailure(error, trust);
@@ -86,13 +96,9 @@ function secured(socket: TLSSocket): Promise<void> {
  * if it does not vouch for it.
  * @throws BonafideError `failed_precondition`.
  */
-export function checkSelfServed(
-  socket: TLSSocket,
-  trust: EndpointTrust & { readonly kind: 'https_spiffe' },
-  served: TrustBundle,
-): void {
+export function checkSelfServed(chain: readonly Buffer[], trust: SpiffeTrust, served: TrustBundle): void {
   try {
-    checkSvid(socket, { ...trust, bundle: served });
+    checkSvid(chain, { ...trust, bundle: served });
   } catch (error) {
     throw new BonafideError(
       'failed_precondition',
@@ -103,11 +109,11 @@ export function checkSelfServed(
 }
 
 /** @throws BonafideError `unauthenticated`. */
-function checkSvid(socket: TLSSocket, trust: EndpointTrust & { readonly kind: 'https_spiffe' }): void {
+function checkSvid(chain: readonly Buffer[], trust: SpiffeTrust): void {
   const { bundle, endpointId, now } = trust;
   try {
     const { spiffeId } = verifyX509Svid({
-      chain: presentedChain(socket.getPeerX509Certificate()),
+      chain,
       authorities: bundle.x509Authorities.map(({ certificate }) => certificate),
       now,
       trustDomain: trustDomainOf(endpointId),

@@ -7,7 +7,12 @@ import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import { trustDomainOf } from '@bonafide/shared/spiffe-id/spiffe-id';
-import { checkSelfServed, connectToEndpoint, type EndpointTrust } from './connect-to-endpoint.js';
+import {
+  checkSelfServed,
+  connectToEndpoint,
+  type EndpointTrust,
+  type SpiffeTrust,
+} from './connect-to-endpoint.js';
 
 export interface FetchLimits {
   /** Until the endpoint is connected to and has authenticated itself. */
@@ -42,15 +47,16 @@ export async function fetchBundle(fetch: BundleFetch): Promise<TrustBundle> {
   const deadline = new Deadline(fetch);
   try {
     deadline.set(limits.connectMs, 'connect and authenticate');
-    const socket = await connectToEndpoint(relationship.endpoint, fetch.trust, deadline.signal);
+    const { socket, chain } = await connectToEndpoint(relationship.endpoint, fetch.trust, deadline.signal);
     try {
       deadline.set(limits.totalMs, 'serve its bundle');
       const response = await get(relationship.endpoint.url, socket, deadline.signal);
       checkHead(response, limits);
       const text = await readText(response, limits);
+      deadline.signal.throwIfAborted(); // a body without a length also ends when we hang up
       const bundle = parseBundleDocument(relationship.trustDomain, text);
       if (isSelfServed(fetch) && bundle.x509Authorities.length > 0)
-        checkSelfServed(socket, fetch.trust, bundle);
+        checkSelfServed(chain, fetch.trust, bundle);
       return bundle;
     } finally {
       socket.destroy();
@@ -61,8 +67,6 @@ export async function fetchBundle(fetch: BundleFetch): Promise<TrustBundle> {
     deadline.clear();
   }
 }
-
-type SpiffeTrust = EndpointTrust & { readonly kind: 'https_spiffe' };
 
 function isSelfServed(fetch: BundleFetch): fetch is BundleFetch & { readonly trust: SpiffeTrust } {
   const { relationship, trust } = fetch;
