@@ -1,29 +1,118 @@
-/** spire.api.server.localauthority.v1.LocalAuthority: signing authorities by hand, not offered yet. */
+/** spire.api.server.localauthority.v1.LocalAuthority: signing authorities by hand. */
+import type { handleUnaryCall } from '@grpc/grpc-js';
+import type { AuthorityState } from '@bonafide/shared/rpc/gen/spire/api/server/localauthority/v1/AuthorityState';
+import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
-import { unimplemented } from './unimplemented.js';
+import { unixSeconds } from '@bonafide/shared/runtime/clock';
+import { callContext } from '../access/call-context.js';
+import type { AuthorityByHand } from '../authority/authority-by-hand.js';
+import type { UpstreamByHand } from '../authority/upstream-by-hand.js';
+import type {
+  AuthorityRecord,
+  TokenAuthorityRecord,
+  X509AuthorityRecord,
+} from '../store/authority-record.js';
 
-const X509 = 'managing X.509 authorities by hand';
-const JWT = 'managing JWT authorities';
-const WIT = 'managing WIT authorities';
+export interface LocalAuthorityApiOptions {
+  readonly x509: AuthorityByHand<X509AuthorityRecord>;
+  readonly jwt: AuthorityByHand<TokenAuthorityRecord>;
+  readonly wit: AuthorityByHand<TokenAuthorityRecord>;
+  readonly upstream: UpstreamByHand;
+}
 
-export function createLocalAuthorityHandlers(): Handlers<'spire.api.server.localauthority.v1.LocalAuthority'> {
+export function createLocalAuthorityHandlers({
+  x509,
+  jwt,
+  wit,
+  upstream,
+}: LocalAuthorityApiOptions): Handlers<'spire.api.server.localauthority.v1.LocalAuthority'> {
   return {
-    GetX509AuthorityState: unimplemented(X509),
-    PrepareX509Authority: unimplemented(X509),
-    ActivateX509Authority: unimplemented(X509),
-    TaintX509Authority: unimplemented(X509),
-    RevokeX509Authority: unimplemented(X509),
-    TaintX509UpstreamAuthority: unimplemented(X509),
-    RevokeX509UpstreamAuthority: unimplemented(X509),
-    GetJWTAuthorityState: unimplemented(JWT),
-    PrepareJWTAuthority: unimplemented(JWT),
-    ActivateJWTAuthority: unimplemented(JWT),
-    TaintJWTAuthority: unimplemented(JWT),
-    RevokeJWTAuthority: unimplemented(JWT),
-    GetWITAuthorityState: unimplemented(WIT),
-    PrepareWITAuthority: unimplemented(WIT),
-    ActivateWITAuthority: unimplemented(WIT),
-    TaintWITAuthority: unimplemented(WIT),
-    RevokeWITAuthority: unimplemented(WIT),
+    GetX509AuthorityState: stateOf(x509),
+    PrepareX509Authority: prepare(x509),
+    ActivateX509Authority: activate(x509),
+    TaintX509Authority: taint(x509),
+    RevokeX509Authority: revoke(x509),
+    GetJWTAuthorityState: stateOf(jwt),
+    PrepareJWTAuthority: prepare(jwt),
+    ActivateJWTAuthority: activate(jwt),
+    TaintJWTAuthority: taint(jwt),
+    RevokeJWTAuthority: revoke(jwt),
+    GetWITAuthorityState: stateOf(wit),
+    PrepareWITAuthority: prepare(wit),
+    ActivateWITAuthority: activate(wit),
+    TaintWITAuthority: taint(wit),
+    RevokeWITAuthority: revoke(wit),
+
+    TaintX509UpstreamAuthority: unaryHandler(callContext, async ({ subjectKeyId }) => ({
+      upstreamAuthoritySubjectKeyId: await upstream.taint(subjectKeyId),
+    })),
+
+    RevokeX509UpstreamAuthority: unaryHandler(callContext, async ({ subjectKeyId }) => ({
+      upstreamAuthoritySubjectKeyId: await upstream.revoke(subjectKeyId),
+    })),
+  };
+}
+
+interface NamesAuthority {
+  readonly authorityId: string;
+}
+
+interface StateResponse {
+  active: AuthorityState;
+  prepared: AuthorityState | null;
+  old: AuthorityState | null;
+}
+
+function stateOf<Authority extends AuthorityRecord, Request>(
+  authorities: AuthorityByHand<Authority>,
+): handleUnaryCall<Request, StateResponse> {
+  return unaryHandler(callContext, () => {
+    const { active, prepared, old } = authorities.state();
+    return Promise.resolve({
+      active: stateToProto(active),
+      prepared: prepared === undefined ? null : stateToProto(prepared),
+      old: old === undefined ? null : stateToProto(old),
+    });
+  });
+}
+
+function prepare<Authority extends AuthorityRecord, Request>(
+  authorities: AuthorityByHand<Authority>,
+): handleUnaryCall<Request, { preparedAuthority: AuthorityState }> {
+  return unaryHandler(callContext, async () => ({
+    preparedAuthority: stateToProto(await authorities.prepare()),
+  }));
+}
+
+function activate<Authority extends AuthorityRecord, Request extends NamesAuthority>(
+  authorities: AuthorityByHand<Authority>,
+): handleUnaryCall<Request, { activatedAuthority: AuthorityState }> {
+  return unaryHandler(callContext, async ({ authorityId }) => ({
+    activatedAuthority: stateToProto(await authorities.activate(authorityId)),
+  }));
+}
+
+function taint<Authority extends AuthorityRecord, Request extends NamesAuthority>(
+  authorities: AuthorityByHand<Authority>,
+): handleUnaryCall<Request, { taintedAuthority: AuthorityState }> {
+  return unaryHandler(callContext, async ({ authorityId }) => ({
+    taintedAuthority: stateToProto(await authorities.taint(authorityId)),
+  }));
+}
+
+function revoke<Authority extends AuthorityRecord, Request extends NamesAuthority>(
+  authorities: AuthorityByHand<Authority>,
+): handleUnaryCall<Request, { revokedAuthority: AuthorityState }> {
+  return unaryHandler(callContext, async ({ authorityId }) => {
+    await authorities.revoke(authorityId);
+    return { revokedAuthority: { authorityId } };
+  });
+}
+
+function stateToProto(record: AuthorityRecord): AuthorityState {
+  return {
+    authorityId: record.authorityId,
+    expiresAt: unixSeconds(record.notAfter),
+    upstreamAuthoritySubjectKeyId: record.kind === 'x509' ? (record.upstreamAuthorityId ?? '') : '',
   };
 }

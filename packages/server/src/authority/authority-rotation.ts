@@ -13,11 +13,14 @@ import type {
 } from '../store/authority-record.js';
 import type { Store } from '../store/store.js';
 import type { AuthorityMaker } from './authority-maker.js';
+import { AuthorityByHand, type AuthorityByHandOptions } from './authority-by-hand.js';
 import { AuthoritySlots, type ActiveAuthority } from './authority-slots.js';
 import type { KeyManager } from './key-manager.js';
 import { RotationLoop } from './rotation-loop.js';
 import { createTokenAuthorityMaker } from './token-authority-maker.js';
 import type { TokenSigningAuthorities, TokenSigningAuthority } from './token-signing-authority.js';
+import { UpstreamByHand } from './upstream-by-hand.js';
+import { UpstreamFollower } from './upstream-follower.js';
 import type { UpstreamAuthority } from './upstream/upstream-authority.js';
 import { createX509AuthorityMaker } from './x509-authority-maker.js';
 import type { SigningAuthorities, X509SigningAuthority } from './x509-signing-authority.js';
@@ -41,28 +44,60 @@ export type RotationListener = (active: X509SigningAuthority) => void;
 interface RotatingKind<Authority extends AuthorityRecord> {
   readonly slots: AuthoritySlots<Authority>;
   readonly loop: RotationLoop<Authority>;
+  readonly byHand: AuthorityByHand<Authority>;
 }
+
+/** Where token authorities are found in the bundle. */
+const TOKEN_LISTS = { jwt: 'jwtAuthorities', wit: 'witAuthorities' } as const;
 
 export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthorities {
   readonly #listeners = new Set<RotationListener>();
   readonly #x509: RotatingKind<X509AuthorityRecord>;
   readonly #jwt: RotatingKind<TokenAuthorityRecord>;
   readonly #wit: RotatingKind<TokenAuthorityRecord>;
+  readonly #upstream: UpstreamByHand;
+  readonly #follower: UpstreamFollower | undefined;
   /** The same object for as long as the same authority is active: what is made of it need not be made again. */
   #activeX509:
     { readonly of: ActiveAuthority<X509AuthorityRecord>; readonly signing: X509SigningAuthority } | undefined;
 
   constructor(options: AuthorityRotationOptions) {
-    const { trustDomain, keyTypes, subject, upstream } = options;
-    const x509 = createX509AuthorityMaker({ trustDomain, keyType: keyTypes.x509, subject });
-    this.#x509 = rotatingKind(options, x509, () => {
-      const active = this.activeX509();
-      for (const listener of this.#listeners) listener(active);
+    const { keyTypes, upstream } = options;
+    const x509 = createX509AuthorityMaker({
+      ...options,
+      keyType: keyTypes.x509,
+      subject: options.subject,
+      upstream,
     });
-    const jwt = createTokenAuthorityMaker({ kind: 'jwt', keyType: keyTypes.jwt, upstream });
-    this.#jwt = rotatingKind(options, jwt, () => undefined);
-    const wit = createTokenAuthorityMaker({ kind: 'wit', keyType: keyTypes.wit, upstream });
-    this.#wit = rotatingKind(options, wit, () => undefined);
+    const announce = (): void => {
+      if (!this.#x509.slots.canSign()) return;
+      for (const listener of this.#listeners) listener(this.activeX509());
+    };
+    this.#x509 = rotatingKind(options, x509, announce, {
+      isUnderUpstream: upstream !== undefined,
+      onWithdrawal: announce,
+    });
+    const token = (kind: TokenAuthorityRecord['kind']): RotatingKind<TokenAuthorityRecord> =>
+      rotatingKind(
+        options,
+        createTokenAuthorityMaker({ kind, keyType: keyTypes[kind], upstream }),
+        () => undefined,
+        {
+          isUnderUpstream: false,
+          onWithdrawal: () => undefined,
+          isForeign: async (authorityId) => {
+            const bundle = await options.store.bundles.get(options.trustDomain);
+            return bundle?.[TOKEN_LISTS[kind]].some(({ keyId }) => keyId === authorityId) ?? false;
+          },
+        },
+      );
+    this.#jwt = token('jwt');
+    this.#wit = token('wit');
+    const { slots, loop } = this.#x509;
+    const above = { ...options, slots, loop, onWithdrawal: announce };
+    this.#upstream = new UpstreamByHand({ ...above, hasUpstream: upstream !== undefined });
+    const tokenSlots = [this.#jwt.slots, this.#wit.slots];
+    this.#follower = upstream && new UpstreamFollower({ ...above, upstream, tokenSlots });
   }
 
   /**
@@ -72,6 +107,24 @@ export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthor
    */
   async start(signal: AbortSignal): Promise<void> {
     for (const { loop } of [this.#x509, this.#jwt, this.#wit]) await loop.start(signal);
+    void this.#follower?.run(signal);
+  }
+
+  /** Of X.509 authorities, for operators. */
+  get x509(): AuthorityByHand<X509AuthorityRecord> {
+    return this.#x509.byHand;
+  }
+
+  get jwt(): AuthorityByHand<TokenAuthorityRecord> {
+    return this.#jwt.byHand;
+  }
+
+  get wit(): AuthorityByHand<TokenAuthorityRecord> {
+    return this.#wit.byHand;
+  }
+
+  get upstream(): UpstreamByHand {
+    return this.#upstream;
   }
 
   activeX509(): X509SigningAuthority {
@@ -88,7 +141,7 @@ export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthor
     return tokenSigning(this.#wit.slots.active());
   }
 
-  /** Called after each change of the active X.509 authority, in the order of subscription. @returns the way to stop. */
+  /** Called after each change of the active X.509 authority and after one was withdrawn, in the order of subscription. @returns the way to stop. */
   onRotation(listener: RotationListener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -104,6 +157,7 @@ function rotatingKind<Authority extends AuthorityRecord>(
   options: AuthorityRotationOptions,
   maker: AuthorityMaker<Authority>,
   onActivation: () => void,
+  conditions: Pick<AuthorityByHandOptions<Authority>, 'isUnderUpstream' | 'onWithdrawal' | 'isForeign'>,
 ): RotatingKind<Authority> {
   const { trustDomain, store, keyManager, clock, log, ttlSeconds } = options;
   const slots = new AuthoritySlots({
@@ -116,7 +170,9 @@ function rotatingKind<Authority extends AuthorityRecord>(
     ttlSeconds,
     onActivation,
   });
-  return { slots, loop: new RotationLoop({ slots, clock, log, words: maker.words }) };
+  const { words } = maker;
+  const loop = new RotationLoop({ slots, clock, log, words });
+  return { slots, loop, byHand: new AuthorityByHand({ slots, loop, words, ...conditions }) };
 }
 
 function x509Signing({ record, signer }: ActiveAuthority<X509AuthorityRecord>): X509SigningAuthority {

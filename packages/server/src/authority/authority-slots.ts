@@ -113,7 +113,7 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     try {
       made = await maker.make(request, signal);
       const { record, additions } = made;
-      await this.#write(async (transaction) => {
+      await this.write(async (transaction) => {
         await retire(transaction, replaced);
         await transaction.authorities.put(record);
         await editOwnBundle(transaction, trustDomain, (bundle) => appendToBundle(bundle, additions));
@@ -133,7 +133,7 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     const retired = this.in('active');
     const [next] = this.in('prepared');
     if (next === undefined) return;
-    await this.#write(async (transaction) => {
+    await this.write(async (transaction) => {
       await retire(transaction, retired);
       await transaction.authorities.put({ ...next, slot: 'active' });
     });
@@ -145,13 +145,35 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     log.info({ authority_id: next.authorityId }, `${maker.words} activated`);
   }
 
+  /** An old authority: what it signed is to be replaced. @throws BonafideError when it is tainted already. */
+  async taint(record: Authority): Promise<void> {
+    const { trustDomain, maker, log } = this.#options;
+    await this.write(async (transaction) => {
+      await transaction.authorities.put({ ...record, isTainted: true });
+      await editOwnBundle(transaction, trustDomain, (bundle) => maker.taint(bundle, record.authorityId));
+    });
+    log.warn({ authority_id: record.authorityId }, `${maker.words} tainted`);
+  }
+
+  /** An old authority, or one of the bundle that is not ours: what it signed is accepted no more. @throws BonafideError unless it is tainted. */
+  async revoke(authorityId: string): Promise<void> {
+    const { trustDomain, maker, log } = this.#options;
+    await this.write(async (transaction) => {
+      await editOwnBundle(transaction, trustDomain, (bundle) => maker.revoke(bundle, authorityId));
+      await transaction.authorities.addRevoked(authorityId);
+      const isOurs = this.in('old').some((record) => record.authorityId === authorityId);
+      if (isOurs) await transaction.authorities.delete(authorityId);
+    });
+    log.warn({ authority_id: authorityId }, `${maker.words} revoked`);
+  }
+
   async prune(): Promise<void> {
     const { store, trustDomain, clock, log, maker } = this.#options;
     const now = clock.now();
     const past = this.in('old').filter((record) => isPastUse(record, now));
     const bundle = await store.bundles.get(trustDomain);
     if (past.length === 0 && (bundle === undefined || pruneBundle(bundle, now) === bundle)) return;
-    await this.#write(async (transaction) => {
+    await this.write(async (transaction) => {
       for (const { authorityId } of past) await transaction.authorities.delete(authorityId);
       await editOwnBundle(transaction, trustDomain, (own) => pruneBundle(own, now));
     });
@@ -168,7 +190,8 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     }
   }
 
-  async #write(work: (transaction: WriteTransaction) => Promise<void>): Promise<void> {
+  /** Changes the bundle, and records of ours with it. @param work reads what is there by the transaction. */
+  async write(work: (transaction: WriteTransaction) => Promise<void>): Promise<void> {
     const records = await this.#options.store.write(async (transaction) => {
       await work(transaction);
       return transaction.authorities.list();

@@ -35,13 +35,13 @@ export type AuthorityKind = AuthorityRecord['kind'];
 
 export interface AuthorityReader {
   list(): Promise<readonly AuthorityRecord[]>;
-  /** Subject key identifiers, lower-case hex, of trust anchors that were revoked: whatever the upstream authority says, they are not published again. */
-  listRevokedUpstream(): Promise<readonly string[]>;
+  /** Names of authorities, ours and those above us, that were revoked: whatever an upstream authority says, they are not published again. */
+  listRevoked(): Promise<readonly string[]>;
 }
 
 export interface AuthorityWriter {
   /** Creates or replaces. */
   put(record: AuthorityRecord): Promise<void>;
   delete(authorityId: string): Promise<void>;
-  revokeUpstream(subjectKeyId: string): Promise<void>;
+  addRevoked(authorityId: string): Promise<void>;
 }

@@ -315,14 +315,14 @@ describe('records', () => {
       await transaction.bundles.put(bundle);
       await transaction.authorities.put(authority);
       for (const record of tokenAuthorities) await transaction.authorities.put(record);
-      await transaction.authorities.revokeUpstream('ef01');
-      await transaction.authorities.revokeUpstream('ef01');
+      await transaction.authorities.addRevoked('ef01');
+      await transaction.authorities.addRevoked('ef01');
       await transaction.entries.create(content, { id: 'web', createdAt: new Date(42) });
     });
     expect(await store.nodes.get(node.agentId)).toEqual(node);
     expect(await store.bundles.get(bundle.trustDomain)).toEqual(bundle);
     expect(await store.authorities.list()).toEqual([authority, ...tokenAuthorities]);
-    expect(await store.authorities.listRevokedUpstream()).toEqual(['ef01']);
+    expect(await store.authorities.listRevoked()).toEqual(['ef01']);
     const entry = { ...content, id: 'web', revisionNumber: 0, createdAt: new Date(42) };
     expect(await store.entries.get('web')).toEqual(entry);
     expect(await store.entries.getMany(['web', 'none'])).toEqual([entry]);

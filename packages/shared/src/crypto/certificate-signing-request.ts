@@ -1,5 +1,5 @@
 /** PKCS#10 certification requests (RFC 2986): parsed strictly, verified for possession of the key, and created. */
-import type { KeyObject } from 'node:crypto';
+import { KeyObject } from 'node:crypto';
 import { invalidArgument } from '../errors/bonafide-error.js';
 import { DerReader } from './der/der-reader.js';
 import { derBitString, derElement, derSequence, derUnsignedInteger } from './der/der-writer.js';
@@ -13,6 +13,7 @@ import { parseSubjectAlternativeNames, type SubjectAlternativeNames } from './de
 import { keyTypeOf } from './key-type.js';
 import { encodeOid, OID } from './der/object-identifier.js';
 import { exportSpki } from './private-key-encoding.js';
+import type { Signer } from './signer.js';
 import {
   parseSignatureAlgorithm,
   signatureAlgorithmFor,
@@ -99,12 +100,16 @@ export interface CertificateSigningRequestContent {
   readonly subject?: DistinguishedName;
 }
 
-/** DER; signs on the thread pool. @throws BonafideError `invalid_argument` for a key that is none of `KEY_TYPES`. */
+/**
+ * DER; signs on the thread pool.
+ * @param key the private key, or the right to sign with it.
+ * @throws BonafideError `invalid_argument` for a key that is none of `KEY_TYPES`.
+ */
 export async function createCertificateSigningRequest(
-  privateKey: KeyObject,
+  key: KeyObject | Signer,
   { uriNames = [], dnsNames = [], subject = {} }: CertificateSigningRequestContent = {},
 ): Promise<Buffer> {
-  const keyType = keyTypeOf(privateKey);
+  const keyType = key instanceof KeyObject ? keyTypeOf(key) : key.keyType;
   if (keyType === undefined)
     throw invalidArgument('a CSR needs a key of EC P-256, EC P-384, RSA 2048 or RSA 4096');
   const algorithm = signatureAlgorithmFor(keyType);
@@ -119,10 +124,12 @@ export async function createCertificateSigningRequest(
   const tbs = derSequence(
     derUnsignedInteger(Buffer.from([0])),
     encodeDistinguishedName(subject),
-    exportSpki(privateKey),
+    exportSpki(key instanceof KeyObject ? key : key.publicKey),
     derElement(contextTag(0), ...attributes),
   );
-  const signature = await signWithKey(privateKey, tbs, algorithm.hash);
+  const signature = await (key instanceof KeyObject
+    ? signWithKey(key, tbs, algorithm.hash)
+    : key.sign(tbs, algorithm.hash));
   return derSequence(tbs, algorithm.identifier, derBitString(signature));
 }
 

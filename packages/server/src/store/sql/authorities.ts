@@ -28,9 +28,9 @@ export class AuthorityQueries implements AuthorityReader {
     return rows.map(authorityFromRow);
   }
 
-  async listRevokedUpstream(): Promise<readonly string[]> {
-    const rows = await this.db.selectFrom('revoked_upstream_authorities').selectAll().execute();
-    return rows.map((row) => row.subject_key_id);
+  async listRevoked(): Promise<readonly string[]> {
+    const rows = await this.db.selectFrom('revoked_authorities').selectAll().execute();
+    return rows.map((row) => row.authority_id);
   }
 }
 
@@ -71,10 +71,10 @@ export class AuthorityStatements extends AuthorityQueries implements AuthorityWr
     this.#record({ kind: 'authority', authorityId });
   }
 
-  async revokeUpstream(subjectKeyId: string): Promise<void> {
+  async addRevoked(authorityId: string): Promise<void> {
     await this.db
-      .insertInto('revoked_upstream_authorities')
-      .values({ subject_key_id: subjectKeyId })
+      .insertInto('revoked_authorities')
+      .values({ authority_id: authorityId })
       .onConflict((conflict) => conflict.doNothing())
       .execute();
   }

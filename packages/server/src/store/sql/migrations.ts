@@ -131,8 +131,8 @@ async function addTokenAuthorities(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('authorities').addColumn('upstream_authority_id', 'text').execute();
   await db.schema.alterTable('authorities').addColumn('public_key', 'text').execute();
   await db.schema
-    .createTable('revoked_upstream_authorities')
-    .addColumn('subject_key_id', 'text', (column) => column.primaryKey())
+    .createTable('revoked_authorities')
+    .addColumn('authority_id', 'text', (column) => column.primaryKey())
     .execute();
 }
 

@@ -16,7 +16,7 @@ export interface Schema {
   readonly join_tokens: JoinTokenRow;
   readonly authorities: AuthorityRow;
   readonly federation_relationships: FederationRelationshipRow;
-  readonly revoked_upstream_authorities: { readonly subject_key_id: string };
+  readonly revoked_authorities: { readonly authority_id: string };
 }
 
 /** One row: taking the next revision locks it, which makes revision order equal commit order. */

@@ -1,0 +1,134 @@
+/** What an operator may do with the authorities of one kind: look, prepare, activate, taint and revoke; with SPIRE's conditions. */
+import { BonafideError, errorMessage, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import type { AuthorityRecord } from '../store/authority-record.js';
+import type { AuthoritySlots } from './authority-slots.js';
+import type { RotationLoop } from './rotation-loop.js';
+
+export interface AuthorityByHandOptions<Authority extends AuthorityRecord> {
+  readonly slots: AuthoritySlots<Authority>;
+  readonly loop: RotationLoop<Authority>;
+  /** In words, as in `X.509 authority`. */
+  readonly words: string;
+  /** Whether our authorities stand under another: then that one is tainted and revoked. */
+  readonly isUnderUpstream: boolean;
+  /** Whether this authority, which is not one of ours, is in the bundle and may be revoked; absent: none may. */
+  readonly isForeign?: (authorityId: string) => Promise<boolean>;
+  /** Called after one was tainted or revoked. */
+  readonly onWithdrawal: () => void;
+}
+
+export interface AuthorityState<Authority extends AuthorityRecord> {
+  readonly active: Authority;
+  readonly prepared: Authority | undefined;
+  /** The newest of those that signed before. */
+  readonly old: Authority | undefined;
+}
+
+export class AuthorityByHand<Authority extends AuthorityRecord> {
+  readonly #options: AuthorityByHandOptions<Authority>;
+
+  constructor(options: AuthorityByHandOptions<Authority>) {
+    this.#options = options;
+  }
+
+  /** @throws BonafideError `unavailable` before one is active. */
+  state(): AuthorityState<Authority> {
+    const { slots } = this.#options;
+    const [active] = slots.in('active');
+    if (active === undefined) throw new BonafideError('unavailable', 'server is initializing');
+    return { active, prepared: slots.in('prepared')[0], old: slots.in('old').at(-1) };
+  }
+
+  /** In place of one that is prepared already, which becomes old. */
+  prepare(): Promise<Authority> {
+    const { slots, loop, words } = this.#options;
+    return loop.take(async (signal) => {
+      this.state();
+      await inWords(`failed to prepare ${words}`, () => slots.prepare(signal));
+      return present(slots.in('prepared')[0]);
+    });
+  }
+
+  /** @throws BonafideError `invalid_argument` unless it is the prepared one. */
+  activate(authorityId: string): Promise<Authority> {
+    const { slots, loop } = this.#options;
+    if (authorityId === '') throw invalidArgument('no authority ID provided');
+    return loop.take(async () => {
+      if (slots.in('old').some((record) => record.authorityId === authorityId)) {
+        throw new BonafideError('failed_precondition', 'only Prepared authorities can be activated');
+      }
+      if (slots.in('prepared')[0]?.authorityId !== authorityId)
+        throw invalidArgument('unexpected authority ID');
+      await slots.activate();
+      return present(slots.in('active')[0]);
+    });
+  }
+
+  /** @throws BonafideError `invalid_argument` unless it is an old one, `failed_precondition` under an upstream authority. */
+  taint(authorityId: string): Promise<Authority> {
+    const { slots, loop, words, onWithdrawal } = this.#options;
+    this.#refuseUnderUpstream('tainted');
+    if (authorityId === '') throw invalidArgument('no authority ID provided');
+    return loop.take(async () => {
+      if (this.#isIn('active', authorityId)) throw invalidArgument('unable to taint current local authority');
+      if (this.#isIn('prepared', authorityId))
+        throw invalidArgument('only Old local authorities can be tainted');
+      const record = slots.in('old').find((old) => old.authorityId === authorityId);
+      if (record === undefined) throw invalidArgument('unexpected authority ID');
+      await inWords(`failed to taint ${words}`, () => slots.taint(record));
+      onWithdrawal();
+      return record;
+    });
+  }
+
+  /** @throws BonafideError `invalid_argument` unless it is an old one that is tainted, `failed_precondition` under an upstream authority. */
+  revoke(authorityId: string): Promise<void> {
+    const { slots, loop, words, onWithdrawal } = this.#options;
+    this.#refuseUnderUpstream('revoked');
+    if (authorityId === '') throw invalidArgument('invalid authority ID: no authority ID provided');
+    return loop.take(async () => {
+      const refusal = await this.#refusalToRevoke(authorityId);
+      if (refusal !== undefined) throw invalidArgument(`invalid authority ID: ${refusal}`);
+      await inWords(`failed to revoke ${words}`, () => slots.revoke(authorityId));
+      onWithdrawal();
+    });
+  }
+
+  async #refusalToRevoke(authorityId: string): Promise<string | undefined> {
+    if (this.#isIn('active', authorityId)) return 'unable to use current authority';
+    if (this.#isIn('old', authorityId)) return undefined;
+    const { isForeign } = this.#options;
+    if (isForeign === undefined) return 'only Old local authority can be revoked';
+    if (this.#isIn('prepared', authorityId)) return 'unable to use a prepared key';
+    if (await isForeign(authorityId)) return undefined;
+    return `no ${this.#options.words} found with provided authority ID`;
+  }
+
+  #isIn(slot: AuthorityRecord['slot'], authorityId: string): boolean {
+    return this.#options.slots.in(slot).some((record) => record.authorityId === authorityId);
+  }
+
+  #refuseUnderUpstream(verb: string): void {
+    if (!this.#options.isUnderUpstream) return;
+    throw new BonafideError(
+      'failed_precondition',
+      `local authority can't be ${verb} if there is an upstream authority`,
+    );
+  }
+}
+
+/** What failed keeps its reason; the operator is told what it was done for. */
+async function inWords(words: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof BonafideError)) throw error;
+    throw new BonafideError(error.reason, `${words}: ${errorMessage(error)}`, { cause: error });
+  }
+}
+
+function present<Authority>(record: Authority | undefined): Authority {
+  if (record === undefined)
+    throw new BonafideError('internal', 'the authority that was written is not there');
+  return record;
+}
