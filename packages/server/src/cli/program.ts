@@ -117,6 +117,36 @@ export const serverProgram: Program = {
       load: async () => (await import('./bundle/count.js')).bundleCount,
     },
     {
+      path: 'federation create',
+      summary: 'Federates with a trust domain: its bundle is fetched from then on',
+      load: async () => (await import('./federation/create.js')).federationCreate,
+    },
+    {
+      path: 'federation update',
+      summary: 'Replaces federation relationships',
+      load: async () => (await import('./federation/update.js')).federationUpdate,
+    },
+    {
+      path: 'federation delete',
+      summary: 'Ends a federation relationship',
+      load: async () => (await import('./federation/delete.js')).federationDelete,
+    },
+    {
+      path: 'federation list',
+      summary: 'Lists federation relationships',
+      load: async () => (await import('./federation/list.js')).federationList,
+    },
+    {
+      path: 'federation show',
+      summary: 'Shows one federation relationship',
+      load: async () => (await import('./federation/show.js')).federationShow,
+    },
+    {
+      path: 'federation refresh',
+      summary: "Fetches a federated trust domain's bundle now",
+      load: async () => (await import('./federation/refresh.js')).federationRefresh,
+    },
+    {
       path: 'x509 mint',
       summary: 'Mints an X.509-SVID with a new key',
       load: async () => (await import('./x509/mint.js')).x509Mint,
@@ -130,6 +160,91 @@ export const serverProgram: Program = {
       path: 'wit mint',
       summary: 'Mints a WIT-SVID with a new key',
       load: async () => (await import('./wit/mint.js')).witMint,
+    },
+    {
+      path: 'localauthority x509 show',
+      summary: 'Shows the X.509 authorities: the active, the prepared and the last old one',
+      load: async () => (await import('./localauthority/show.js')).authorityShow('x509'),
+    },
+    {
+      path: 'localauthority x509 prepare',
+      summary: 'Makes and publishes a new X.509 authority',
+      load: async () => (await import('./localauthority/change.js')).authorityChange('x509', 'prepare'),
+    },
+    {
+      path: 'localauthority x509 activate',
+      summary: 'Lets the prepared X.509 authority sign',
+      load: async () => (await import('./localauthority/change.js')).authorityChange('x509', 'activate'),
+    },
+    {
+      path: 'localauthority x509 taint',
+      summary: 'Marks an old X.509 authority, so that all it signed is replaced',
+      load: async () => (await import('./localauthority/change.js')).authorityChange('x509', 'taint'),
+    },
+    {
+      path: 'localauthority x509 revoke',
+      summary: 'Removes a tainted X.509 authority from the bundle',
+      load: async () => (await import('./localauthority/change.js')).authorityChange('x509', 'revoke'),
+    },
+    {
+      path: 'localauthority jwt show',
+      summary: 'Shows the JWT authorities: the active, the prepared and the last old one',
+      load: async () => (await import('./localauthority/show.js')).authorityShow('jwt'),
+    },
+    {
+      path: 'localauthority jwt prepare',
+      summary: 'Makes and publishes a new JWT authority',
+      load: async () => (await import('./localauthority/change.js')).authorityChange('jwt', 'prepare'),
+    },
+    {
+      path: 'localauthority jwt activate',
+      summary: 'Lets the prepared JWT authority sign',
+      load: async () => (await import('./localauthority/change.js')).authorityChange('jwt', 'activate'),
+    },
+    {
+      path: 'localauthority jwt taint',
+      summary: 'Marks an old JWT authority, so that all it signed is replaced',
+      load: async () => (await import('./localauthority/change.js')).authorityChange('jwt', 'taint'),
+    },
+    {
+      path: 'localauthority jwt revoke',
+      summary: 'Removes a tainted JWT authority from the bundle',
+      load: async () => (await import('./localauthority/change.js')).authorityChange('jwt', 'revoke'),
+    },
+    {
+      path: 'localauthority wit show',
+      summary: 'Shows the WIT authorities: the active, the prepared and the last old one',
+      load: async () => (await import('./localauthority/show.js')).authorityShow('wit'),
+    },
+    {
+      path: 'localauthority wit prepare',
+      summary: 'Makes and publishes a new WIT authority',
+      load: async () => (await import('./localauthority/change.js')).authorityChange('wit', 'prepare'),
+    },
+    {
+      path: 'localauthority wit activate',
+      summary: 'Lets the prepared WIT authority sign',
+      load: async () => (await import('./localauthority/change.js')).authorityChange('wit', 'activate'),
+    },
+    {
+      path: 'localauthority wit taint',
+      summary: 'Marks an old WIT authority, so that all it signed is replaced',
+      load: async () => (await import('./localauthority/change.js')).authorityChange('wit', 'taint'),
+    },
+    {
+      path: 'localauthority wit revoke',
+      summary: 'Removes a tainted WIT authority from the bundle',
+      load: async () => (await import('./localauthority/change.js')).authorityChange('wit', 'revoke'),
+    },
+    {
+      path: 'upstreamauthority taint',
+      summary: 'Marks a root above this server, so that all under it is replaced',
+      load: async () => (await import('./upstreamauthority/withdraw.js')).upstreamWithdraw('taint'),
+    },
+    {
+      path: 'upstreamauthority revoke',
+      summary: 'Removes a tainted root above this server from the bundle',
+      load: async () => (await import('./upstreamauthority/withdraw.js')).upstreamWithdraw('revoke'),
     },
     {
       path: 'debug getinfo',
