@@ -14,6 +14,7 @@ import { trustedSvids } from './svid-renewal/trusted-svids.js';
 import type { AuthorizedEntries } from './sync/authorized-entries.js';
 import type { EntrySync } from './sync/entry-sync.js';
 import type { StateFile } from './sync/state-file.js';
+import type { WitSvids } from './token-svids/wit-svids.js';
 
 export interface AgentParts {
   readonly trust: ServerTrust;
@@ -21,6 +22,7 @@ export interface AgentParts {
   readonly connection: ServerConnection;
   readonly cache: SvidCache;
   readonly renewal: SvidRenewal;
+  readonly witSvids: WitSvids;
   readonly entries: AuthorizedEntries;
   readonly sync: EntrySync;
   readonly endpoint: WorkloadEndpoint;
@@ -90,11 +92,12 @@ export class Agent {
   }
 
   async #work(isToListen: boolean, signal: AbortSignal): Promise<void> {
-    const { endpoint, keeper, renewal, sync } = this.#parts;
+    const { endpoint, keeper, renewal, sync, witSvids } = this.#parts;
     const tasks: Task[] = [
       (scope) => keeper.run(scope),
       (scope) => sync.run(scope),
       (scope) => renewal.runSigning(scope),
+      (scope) => witSvids.run(scope),
     ];
     // Whoever connects before the first word of the server would be told that nothing is registered for it.
     if (isToListen) {

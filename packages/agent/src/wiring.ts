@@ -22,12 +22,16 @@ import type { BootstrapSource } from './node-attestation/bootstrap-bundle.js';
 import { ServerTrust } from './node-attestation/server-trust.js';
 import { AuthorizedEntries } from './sync/authorized-entries.js';
 import { EntrySync } from './sync/entry-sync.js';
+import { ServerJwtSigner } from './sync/sign-jwt-svid.js';
+import { ServerWitSigner } from './sync/sign-wit-svids.js';
 import { ServerSigner } from './sync/sign-x509-svids.js';
 import { StateFile } from './sync/state-file.js';
 import { SvidCache } from './svid-cache/svid-cache.js';
 import { SvidFiles } from './svid-renewal/svid-files.js';
 import { SvidRenewal } from './svid-renewal/svid-renewal.js';
 import { isSignedBy, newlyTainted } from './svid-renewal/tainted-svids.js';
+import { JwtSvids } from './token-svids/jwt-svids.js';
+import { WitSvids } from './token-svids/wit-svids.js';
 import { agentVersion } from './version.js';
 import { createWorkloadAttestation } from './workload-attestation/attest-workload.js';
 import { createWorkloadAttestors } from './workload-attestation/attestors.js';
@@ -108,12 +112,30 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
       }
     : undefined;
   const reportRefusal = keeper.reportRefusal.bind(keeper);
+  const calls = { connection, reportRefusal };
   const renewal = new SvidRenewal({
     cache,
-    signer: new ServerSigner({ connection, reportRefusal }),
+    signer: new ServerSigner(calls),
     keeping: files?.svids,
     keyType: agent.workload_x509_svid_key_type,
     policy,
+    clock,
+    log,
+  });
+  const jwtSvids = new JwtSvids({
+    cache,
+    signer: new ServerJwtSigner(calls),
+    maximumKept: agent.jwt_svid_cache_max_size,
+    random,
+    clock,
+    log,
+    signal,
+  });
+  const witSvids = new WitSvids({
+    cache,
+    signer: new ServerWitSigner(calls),
+    keyType: agent.workload_wit_svid_key_type ?? agent.workload_x509_svid_key_type,
+    random,
     clock,
     log,
   });
@@ -135,7 +157,11 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const sync = new EntrySync({
     connection,
     cache,
-    apply: entries.apply.bind(entries),
+    apply: (change, cursor) => {
+      entries.apply(change, cursor);
+      jwtSvids.review();
+      witSvids.review();
+    },
     cursor: entries.cursor.bind(entries),
     reportRefusal,
     explain,
@@ -153,12 +179,18 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     socketPath,
     inheritedFd,
     identities: cache,
+    jwtSvids,
+    witSvids,
+    policy: {
+      allowsUnauthenticatedVerifiers: agent.allow_unauthenticated_verifiers,
+      allowedForeignJwtClaims: agent.allowed_foreign_jwt_claims,
+    },
     attest: createWorkloadAttestation({ attestors, clock, log }),
     clock,
     log,
     limits: endpointLimits(agent.limits),
   });
-  const parts = { trust, keeper, connection, cache, renewal, entries, sync, endpoint, files };
+  const parts = { trust, keeper, connection, cache, renewal, witSvids, entries, sync, endpoint, files };
   await new Agent({ ...parts, explain, random, clock, log }).run(signal);
   log.info('agent stopped');
 }

@@ -1,6 +1,7 @@
 /** A process that serves the Workload API to its own user, and beside it a bare grpc server, for measuring from outside. */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { createWorkloadEndpoint } from '@bonafide/agent/endpoints/workload-endpoint';
+import { WITHOUT_TOKENS } from '@bonafide/agent/token-svids/token-samples';
 import { createWorkloadAttestation } from '@bonafide/agent/workload-attestation/attest-workload';
 import {
   createWorkloadAttestors,
@@ -55,6 +56,7 @@ async function serve(path: string, unix: Readonly<Record<string, unknown>>): Pro
   const endpoint = createWorkloadEndpoint({
     socketPath: path,
     identities,
+    ...WITHOUT_TOKENS,
     attest: createWorkloadAttestation({ attestors, clock: systemClock, log: silentLogger }),
     clock: systemClock,
     log: silentLogger,

@@ -41,10 +41,18 @@ const agentSchema = z
     log_format: z.enum(['text', 'json']).default('text'),
     log_file: z.string().min(1).optional(),
     workload_x509_svid_key_type: z.enum(KEY_TYPES).default('ec-p256'),
+    /** Undefined: as of X.509-SVIDs. */
+    workload_wit_svid_key_type: z.enum(KEY_TYPES).optional(),
     /** How long workloads are to hold out without a server; an SVID is renewed when only this much of its life is left. */
     availability_target: durationSchema.optional(),
     /** SVIDs that are obtained before a workload asks for them; those asked for are always held. */
     x509_svid_cache_max_size: z.int().min(0).max(MOST_SVIDS).default(1000),
+    /** JWT-SVIDs that are kept in memory, each for one entry and audience. */
+    jwt_svid_cache_max_size: z.int().min(1).max(MOST_SVIDS).default(1000),
+    /** Gives our own bundle to callers that have no identity. */
+    allow_unauthenticated_verifiers: z.boolean().default(false),
+    /** Claims of other trust domains' JWT-SVIDs that are returned besides `sub`, `aud` and `exp`. */
+    allowed_foreign_jwt_claims: z.array(z.string().min(1)).max(100).default([]),
     /** What callers of the Workload API may use at once; what is absent follows from the open files limit. */
     limits: limitsSchema.prefault({}),
   })

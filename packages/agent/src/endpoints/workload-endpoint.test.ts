@@ -12,6 +12,7 @@ import { MemoryIdentities, type MemoryContent } from '@bonafide/testing/memory-i
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { TestAuthority } from '@bonafide/testing/test-authority';
 import { waitFor } from '@bonafide/testing/wait-for';
+import { WITHOUT_TOKENS } from '../token-svids/token-samples.js';
 import { createWorkloadAttestation } from '../workload-attestation/attest-workload.js';
 import { createWorkloadAttestors, workloadAttestorsConfigSchema } from '../workload-attestation/attestors.js';
 import type { EndpointLimits } from './endpoint-limits.js';
@@ -60,6 +61,7 @@ async function setUp(limits: Partial<EndpointLimits> = {}): Promise<Setup> {
   const endpoint = createWorkloadEndpoint({
     socketPath,
     identities,
+    ...WITHOUT_TOKENS,
     attest,
     clock: systemClock,
     log,
@@ -197,21 +199,6 @@ describe('the workload endpoint', () => {
     await unknown.return(undefined);
     await endpoint.close(1000);
     await ended;
-  });
-
-  it('says that the other profiles are not implemented', async () => {
-    const { client } = await setUp();
-    const unimplemented = { reason: 'unimplemented' };
-    const settings = { metadata: HEADER };
-    await expect(callUnary(client, 'FetchJWTSVID', { audience: ['a'] }, settings)).rejects.toMatchObject(
-      unimplemented,
-    );
-    await expect(callUnary(client, 'ValidateJWTSVID', {}, settings)).rejects.toMatchObject(unimplemented);
-    for (const method of ['FetchJWTBundles', 'FetchWITSVID', 'FetchWITBundles'] as const) {
-      await expect(openServerStream(client, method, {}, settings).next()).rejects.toMatchObject(
-        unimplemented,
-      );
-    }
   });
 
   it('holds one user to the streams and connections it may have, and gives places back', async () => {

@@ -1,24 +1,17 @@
 /** The SPIFFE Workload Endpoint: one Unix socket that serves the Workload API and health to every process of the node. */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
-import type { Logger } from '@bonafide/shared/runtime/logger';
-import type { WorkloadIdentities } from '../svid-cache/workload-identities.js';
-import type { WorkloadAttestation } from '../workload-attestation/attest-workload.js';
+import { sleep } from '@bonafide/shared/runtime/clock';
+import { WorkloadApi, type WorkloadApiOptions } from '../workload-api/workload-api.js';
 import { endpointLimits, type EndpointLimits } from './endpoint-limits.js';
 import { addHealthService } from './health.js';
 import { createPeerInterceptor } from './peer-interceptor.js';
 import { PeerListener } from './peer-listener.js';
-import { WorkloadApi } from './workload-api.js';
 
-export interface WorkloadEndpointOptions {
+export interface WorkloadEndpointOptions extends Omit<WorkloadApiOptions, 'maxStreamsPerUid'> {
   /** Absolute, at most 107 bytes. */
   readonly socketPath: string;
   /** A listening socket that was handed to this process, to be used instead of the path, see `inheritedSocket`. */
   readonly inheritedFd?: number | undefined;
-  readonly identities: WorkloadIdentities;
-  readonly attest: WorkloadAttestation;
-  readonly clock: Clock;
-  readonly log: Logger;
   readonly limits?: Partial<EndpointLimits> | undefined;
 }
 
@@ -40,7 +33,7 @@ const IDLE_CONNECTION_MS = 300_000;
 const FAREWELL_MS = 50;
 
 export function createWorkloadEndpoint(options: WorkloadEndpointOptions): WorkloadEndpoint {
-  const { socketPath, inheritedFd, identities, attest, clock, log } = options;
+  const { socketPath, inheritedFd, clock, log } = options;
   const limits = endpointLimits(options.limits);
   const stopping = new AbortController();
 
@@ -60,13 +53,7 @@ export function createWorkloadEndpoint(options: WorkloadEndpointOptions): Worklo
     'grpc.enable_channelz': 0,
   });
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const workloadApi = new WorkloadApi({
-    identities,
-    attest,
-    maxStreamsPerUid: limits.maxStreamsPerUid,
-    clock,
-    log,
-  });
+  const workloadApi = new WorkloadApi({ ...options, maxStreamsPerUid: limits.maxStreamsPerUid });
   workloadApi.addTo(server);
   addHealthService(server, { log, stopping: stopping.signal });
 

@@ -13,6 +13,7 @@ import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/tes
 import { TestAuthority } from '@bonafide/testing/test-authority';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { WorkloadProcess } from '@bonafide/testing/workload-process';
+import { WITHOUT_TOKENS } from '../token-svids/token-samples.js';
 import { createWorkloadAttestation } from '../workload-attestation/attest-workload.js';
 import { createWorkloadAttestors, workloadAttestorsConfigSchema } from '../workload-attestation/attestors.js';
 import type { WorkloadAttestor } from '../workload-attestation/workload-attestor.js';
@@ -55,6 +56,7 @@ async function serve(extra: ReadonlyMap<string, WorkloadAttestor> = new Map()): 
   endpoint = createWorkloadEndpoint({
     socketPath,
     identities,
+    ...WITHOUT_TOKENS,
     attest: createWorkloadAttestation({ attestors, clock: systemClock, log: silentLogger }),
     clock: systemClock,
     log: silentLogger,

@@ -165,7 +165,10 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
       if (expired.length === 0) continue;
       for (const id of expired) {
         const spiffeId = kind.holder.svid(id)?.spiffeId;
-        log.error({ entryId: id, spiffeId }, `the ${kind.name} of an entry has expired before it was renewed`);
+        log.error(
+          { entryId: id, spiffeId },
+          `the ${kind.name} of an entry has expired before it was renewed`,
+        );
         this.#forget(id);
         kind.keeping?.remove(id);
         this.#enqueue(id);

@@ -237,8 +237,7 @@ export class WitSvids implements SvidHolder<WitSvid> {
     const { cache, clock } = this.#options;
     const { token } = result;
     const verified = await verifyOnceKeyIsKnown(
-      () =>
-        verifyWitSvid({ token, bundle: (trustDomain) => cache.bundle(trustDomain), now: clock.now() }),
+      () => verifyWitSvid({ token, bundle: (trustDomain) => cache.bundle(trustDomain), now: clock.now() }),
       { token, authorities: () => this.#authorities(entry.spiffeId), clock, signal },
     );
     const { spiffeId, expiresAt, keyId, issuedAt = clock.now() } = verified;
