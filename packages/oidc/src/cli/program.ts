@@ -1,0 +1,30 @@
+/** The command line of the OIDC discovery provider: every command, loaded only when it is the one that runs. */
+import { createRequire } from 'node:module';
+import type { CommandHost } from '@bonafide/shared/cli/command-host';
+import type { Program } from '@bonafide/shared/cli/program';
+import { runProgram } from '@bonafide/shared/cli/run-program';
+
+const oidcProgram: Program = {
+  name: 'bonafide-oidc',
+  summary: 'Publishes the keys of a trust domain the way OpenID Connect relying parties look for them',
+  version: () =>
+    (createRequire(import.meta.url)('../../package.json') as { readonly version: string }).version,
+  examples: [
+    'bonafide-oidc validate --config oidc.yaml',
+    'bonafide-oidc run --config oidc.yaml',
+    'curl https://oidc.example.org/.well-known/openid-configuration',
+  ],
+  commands: [
+    { path: 'run', summary: 'Runs the provider', load: async () => (await import('./run.js')).runCommand },
+    {
+      path: 'validate',
+      summary: 'Checks a configuration file and tells every problem in it',
+      load: async () => (await import('./validate.js')).validate,
+    },
+  ],
+};
+
+/** @param argv without node and the script. @returns the exit code. */
+export function runOidcProgram(argv: readonly string[], host?: CommandHost): Promise<number> {
+  return runProgram(oidcProgram, argv, host);
+}
