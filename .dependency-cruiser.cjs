@@ -56,7 +56,10 @@ module.exports = {
       name: 'only-wiring-constructs',
       comment: 'rooms receive what they need; wiring.ts is imported by the command line and by tests alone',
       severity: 'error',
-      from: { path: '^packages/(server|agent|oidc)/src/', pathNot: ['^packages/(server|agent|oidc)/src/cli/', tests] },
+      from: {
+        path: '^packages/(server|agent|oidc)/src/',
+        pathNot: ['^packages/(server|agent|oidc)/src/cli/', tests],
+      },
       to: { path: '^packages/(server|agent|oidc)/src/wiring\\.ts$' },
     },
     {
