@@ -34,3 +34,69 @@ export {
 } from '@bonafide/shared/spiffe-id/spiffe-id';
 export { parseTrustDomain, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 export type { X509Svid } from '@bonafide/shared/svid/x509-svid';
+export {
+  JwtSource,
+  type JwtFetchOptions,
+  type JwtSourceOptions,
+  type JwtVerifyOptions,
+} from './jwt-source.js';
+export { WitSource, type WitIdentity, type WitSourceOptions, type WitTrust } from './wit-source.js';
+export type { JwtBundle, JwtBundles, WitBundle, WitBundles } from './workload-api/token-bundle.js';
+export type { JwtSvids, ValidatedJwtSvid } from './workload-api/read-jwt-response.js';
+export type { WitSvids } from './workload-api/read-wit-response.js';
+export {
+  createWorkloadProofToken,
+  type BoundTokens,
+  type WorkloadProofOptions,
+} from './wit/create-workload-proof-token.js';
+export {
+  verifyWorkloadProofToken,
+  type VerifiedWorkloadProof,
+  type WorkloadProofVerification,
+} from './wit/verify-workload-proof-token.js';
+export {
+  MemoryReplayStore,
+  type MemoryReplayStoreOptions,
+  type ProofUse,
+  type ReplayStore,
+} from './wit/replay-store.js';
+export type { ProofLimits } from './wit/proof-limits.js';
+export {
+  fieldLines,
+  type FieldLines,
+  type SignedRequest,
+  type SignedResponse,
+} from './http-signature/http-message.js';
+export {
+  signRequest,
+  signResponse,
+  type SignatureHeaders,
+  type SignOptions,
+  type SignRequestOptions,
+} from './http-signature/sign-message.js';
+export {
+  verifyMessageSignature,
+  type SignatureVerification,
+  type VerifiedSignature,
+} from './http-signature/verify-message.js';
+export { checkContentDigest, contentDigest } from './http-signature/content-digest.js';
+export { witFetch, type WitFetchOptions } from './wit-http/wit-fetch.js';
+export {
+  signNodeRequest,
+  verifyWitResponse,
+  type SignedNodeRequest,
+  type SignNodeRequestOptions,
+} from './wit-http/node-client.js';
+export {
+  verifyWitRequest,
+  witErrorStatus,
+  type VerifiedWitRequest,
+  type VerifyWitRequestOptions,
+} from './wit-http/verify-wit-request.js';
+export { sendSignedResponse, type SendSignedResponseOptions } from './wit-http/send-signed-response.js';
+export type { ProofKind, ProofOptions } from './wit-http/prove-request.js';
+export type { ResponsePolicy, VerifiedResponse } from './wit-http/verify-response.js';
+export { verifyWitSvid, type VerifiedWitSvid } from '@bonafide/shared/jwt/verify-wit-svid';
+export type { VerifiedJwtSvid } from '@bonafide/shared/jwt/verify-jwt-svid';
+export type { JwtSvid } from '@bonafide/shared/svid/jwt-svid';
+export type { WitSvid } from '@bonafide/shared/svid/wit-svid';

@@ -177,15 +177,9 @@ function serializeParameters(parameters: Parameters): string {
 
 function serializeBareItem(value: BareItem): string {
   if (Buffer.isBuffer(value)) return `:${value.toString('base64')}:`;
-  switch (typeof value) {
-    case 'number':
-      return String(value === 0 ? 0 : value);
-    case 'boolean':
-      return value ? '?1' : '?0';
-    case 'string':
-      if (/[^\x20-\x7e]/.test(value)) throw invalidArgument('a text in a signature must be printable ASCII');
-      return `"${value.replace(/["\\]/g, '\\$&')}"`;
-    case 'object':
-      return 'token' in value ? value.token : '';
-  }
+  if (typeof value === 'object') return value.token;
+  if (typeof value === 'number') return String(value === 0 ? 0 : value); // there is no -0
+  if (typeof value === 'boolean') return value ? '?1' : '?0';
+  if (/[^\x20-\x7e]/.test(value)) throw invalidArgument('a text in a signature must be printable ASCII');
+  return `"${value.replace(/["\\]/g, '\\$&')}"`;
 }
