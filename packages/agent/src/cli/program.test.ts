@@ -35,6 +35,9 @@ const SPIRE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   healthcheck: ['instance', 'shallow', 'socketPath', 'verbose'],
   'api fetch': ['instance', 'output', 'silent', 'socketPath', 'timeout', 'write'],
   'api fetch x509': ['instance', 'output', 'silent', 'socketPath', 'timeout', 'write'],
+  'api fetch jwt': ['audience', 'instance', 'output', 'socketPath', 'spiffeID', 'timeout'],
+  'api fetch wit': ['instance', 'output', 'socketPath', 'spiffeID', 'timeout'],
+  'api validate jwt': ['audience', 'instance', 'output', 'socketPath', 'svid', 'timeout'],
   'api watch': ['instance', 'socketPath'],
 };
 

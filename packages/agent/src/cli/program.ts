@@ -37,6 +37,21 @@ export const agentProgram: Program = {
       load: async () => (await import('./api/fetch-x509.js')).fetchX509,
     },
     {
+      path: 'api fetch jwt',
+      summary: 'Fetches JWT-SVIDs of the calling process from the Workload API',
+      load: async () => (await import('./api/fetch-jwt.js')).fetchJwt,
+    },
+    {
+      path: 'api fetch wit',
+      summary: 'Fetches WIT-SVIDs of the calling process from the Workload API',
+      load: async () => (await import('./api/fetch-wit.js')).fetchWit,
+    },
+    {
+      path: 'api validate jwt',
+      summary: 'Has the agent validate a JWT-SVID',
+      load: async () => (await import('./api/validate-jwt.js')).validateJwt,
+    },
+    {
       path: 'api watch',
       summary: 'Prints the X.509-SVIDs of the calling process at every change',
       load: async () => (await import('./api/watch.js')).watch,
