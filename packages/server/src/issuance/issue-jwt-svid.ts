@@ -1,5 +1,4 @@
 /** Issues JWT-SVIDs (JWT-SVID sections 2 to 4): claims as SPIRE writes them, linted, signed on the thread pool. */
-import { randomBytes } from 'node:crypto';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { JsonObject } from '@bonafide/shared/jwt/unique-json';
 import { unixSeconds, type Clock } from '@bonafide/shared/runtime/clock';
@@ -9,7 +8,7 @@ import type { TokenSigningAuthorities } from '../authority/token-signing-authori
 import type { IssuedJwtSvid, JwtSvidIssuer, JwtSvidRequest } from './jwt-svid-request.js';
 import { lintJwtSvid } from './lint-jwt-svid.js';
 import { SigningWindow } from './signing-window.js';
-import { signToken, tokenTimes } from './sign-token.js';
+import { createTokenId, signToken, tokenTimes } from './sign-token.js';
 import { checkTokenSubject } from './token-subject.js';
 
 /** Section 3.2 recommends one; verifiers stop at this many. */
@@ -17,7 +16,6 @@ const MAX_AUDIENCES = 100;
 const MAX_AUDIENCE_CHARACTERS = 2048;
 /** As JSON, together: a token that is longer fits into no HTTP header. */
 const MAX_AUDIENCES_BYTES = 8192;
-const TOKEN_ID_BYTES = 16;
 
 export interface JwtSvidIssuanceOptions {
   readonly trustDomain: TrustDomain;
@@ -59,7 +57,7 @@ export class JwtSvidIssuance implements JwtSvidIssuer {
     const issuer = this.#issuer;
     const authority = this.#authorities.activeJwt();
     const { issuedAt, expiresAt } = tokenTimes(authority, ttlSeconds, this.#clock.now());
-    const tokenId = includesTokenId ? randomBytes(TOKEN_ID_BYTES).toString('base64url') : undefined;
+    const tokenId = includesTokenId ? createTokenId() : undefined;
     const expected = { spiffeId, audience, issuer, tokenId, issuedAt, expiresAt, authority };
     const token = await signToken({
       authority,

@@ -1,5 +1,4 @@
 /** Issues WIT-SVIDs (WIT-SVID sections 2 to 4): the holder's key checked, bound by `cnf`, linted, signed on the thread pool. */
-import { randomBytes } from 'node:crypto';
 import { isJwsAlgorithm, isKeyFor, JWS_ALGORITHMS } from '@bonafide/shared/crypto/jws-algorithm';
 import { keyToJwk, type PublicJwk } from '@bonafide/shared/crypto/json-web-key';
 import { importSubjectPublicKey, parseSubjectPublicKey } from '@bonafide/shared/crypto/subject-public-key';
@@ -10,11 +9,10 @@ import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { TokenSigningAuthorities } from '../authority/token-signing-authority.js';
 import { lintWitSvid } from './lint-wit-svid.js';
 import { SigningWindow } from './signing-window.js';
-import { signToken, tokenTimes } from './sign-token.js';
+import { createTokenId, signToken, tokenTimes } from './sign-token.js';
 import { checkTokenSubject } from './token-subject.js';
 import type { IssuedWitSvid, WitSvidIssuer, WitSvidRequest } from './wit-svid-request.js';
 
-const TOKEN_ID_BYTES = 16;
 /** An RSA key of 8192 bits has some 1,050. */
 const MAX_PUBLIC_KEY_BYTES = 2048;
 
@@ -48,7 +46,7 @@ export class WitSvidIssuance implements WitSvidIssuer {
     const jwk = await readConfirmationKey(publicKey, signingAlgorithm);
     const authority = this.#authorities.activeWit();
     const { issuedAt, expiresAt } = tokenTimes(authority, ttlSeconds, this.#clock.now());
-    const tokenId = randomBytes(TOKEN_ID_BYTES).toString('base64url');
+    const tokenId = createTokenId();
     const token = await signToken({
       authority,
       type: WIT_SVID_TYPE,

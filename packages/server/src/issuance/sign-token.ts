@@ -1,9 +1,11 @@
 /** Signs one token: its times within those of the authority, its header, and a last look at the very bytes that are signed. */
+import { randomUUID } from 'node:crypto';
 import { jwsAlgorithmFor, signJws } from '@bonafide/shared/crypto/jws-algorithm';
 import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
-import { encodeCompactJws, parseSigningInput } from '@bonafide/shared/jwt/compact-jws';
+import { encodeTokenPart, parseTokenPart } from '@bonafide/shared/jwt/compact-jws';
 import type { JsonObject } from '@bonafide/shared/jwt/unique-json';
 import { addSeconds, dateFromUnixSeconds, unixSeconds } from '@bonafide/shared/runtime/clock';
+import type { Signer } from '../authority/key-manager.js';
 import type { TokenSigningAuthority } from '../authority/token-signing-authority.js';
 
 export interface TokenTimes {
@@ -37,11 +39,37 @@ export interface TokenToSign {
 }
 
 /** @returns the token in JWS Compact Serialization. */
-export function signToken({ authority, type, claims, lint }: TokenToSign): Promise<string> {
-  const header = { alg: jwsAlgorithmFor(authority.signer.keyType), kid: authority.keyId, typ: type };
-  return encodeCompactJws(header, claims, (signingInput) => {
-    const read = parseSigningInput(signingInput);
-    lint(read.header, read.payload);
-    return signJws(authority.signer, signingInput);
-  });
+export async function signToken({ authority, type, claims, lint }: TokenToSign): Promise<string> {
+  const header = headerOf(authority, type);
+  const payload = encodeTokenPart(claims);
+  lint(header.read, parseTokenPart(payload, 'payload'));
+  const signingInput = `${header.text}.${payload}`;
+  const signature = await signJws(authority.signer, Buffer.from(signingInput, 'ascii'));
+  return `${signingInput}.${signature.toString('base64url')}`;
+}
+
+interface Header {
+  readonly keyId: string;
+  readonly type: string;
+  /** As it stands in the token. */
+  readonly text: string;
+  /** What a verifier reads in that text. */
+  readonly read: JsonObject;
+}
+
+/** All tokens of one authority have the same. */
+const headers = new WeakMap<Signer, Header>();
+
+function headerOf({ keyId, signer }: TokenSigningAuthority, type: string): Header {
+  const known = headers.get(signer);
+  if (known?.keyId === keyId && known.type === type) return known;
+  const text = encodeTokenPart({ alg: jwsAlgorithmFor(signer.keyType), kid: keyId, typ: type });
+  const header = { keyId, type, text, read: parseTokenPart(text, 'header') };
+  headers.set(signer, header);
+  return header;
+}
+
+/** The bytes of a random UUID in base64url, as in SPIRE. */
+export function createTokenId(): string {
+  return Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url');
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { encodeCompactJws, parseCompactJws, parseSigningInput } from './compact-jws.js';
+import { encodeCompactJws, encodeTokenPart, parseCompactJws, parseTokenPart } from './compact-jws.js';
 
 const sign = (): Promise<Buffer> => Promise.resolve(Buffer.from('signature'));
 const header = { alg: 'ES256', kid: 'schlüssel' };
@@ -13,7 +13,7 @@ describe('a compact JWS', () => {
     expect(parsed.payload).toEqual(payload);
     expect(parsed.signature.toString()).toBe('signature');
     expect(parsed.signingInput.toString()).toBe(token.slice(0, token.lastIndexOf('.')));
-    expect(parseSigningInput(parsed.signingInput)).toEqual({ header, payload });
+    expect(parseTokenPart(encodeTokenPart(payload), 'payload')).toEqual(payload);
   });
 
   // RFC 7515 appendix A.3
@@ -57,10 +57,7 @@ describe('a compact JWS', () => {
     expect(() => parseCompactJws(text)).toThrow(problem);
   });
 
-  it.each(['', '.', first, `${first}.${second}.${third}`, `${first}.`, `${first}.ä`])(
-    'is not signed over %j',
-    (text) => {
-      expect(() => parseSigningInput(Buffer.from(text))).toThrow();
-    },
-  );
+  it.each(['', '.', `${first}.${second}`, `${first}=`, 'ä'])('has no part %j', (text) => {
+    expect(() => parseTokenPart(text, 'header')).toThrow('the header of the token is not base64url');
+  });
 });

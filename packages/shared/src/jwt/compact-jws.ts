@@ -25,27 +25,19 @@ export function parseCompactJws(token: string): CompactJws {
     throw invalidArgument('the token does not have the three parts of a signed token');
   }
   return {
-    header: parseUniqueJsonObject(decodeBase64Url(header, 'header'), 'token header'),
-    payload: parseUniqueJsonObject(decodeBase64Url(payload, 'payload'), 'token payload'),
+    header: parseTokenPart(header, 'header'),
+    payload: parseTokenPart(payload, 'payload'),
     signingInput: Buffer.from(`${header}.${payload}`, 'ascii'),
     signature: decodeBase64Url(signature, 'signature'),
   };
 }
 
 /**
- * What is about to be signed, read as a verifier will read it.
- * @throws BonafideError `invalid_argument` saying in which part the fault is.
+ * @param text one part of a token, as a verifier reads it.
+ * @throws BonafideError `invalid_argument`.
  */
-export function parseSigningInput(signingInput: Buffer): Pick<CompactJws, 'header' | 'payload'> {
-  const parts = signingInput.toString('latin1').split('.');
-  const [header, payload] = parts;
-  if (parts.length !== 2 || header === undefined || payload === undefined) {
-    throw invalidArgument('what is to be signed does not have the two parts of a token');
-  }
-  return {
-    header: parseUniqueJsonObject(decodeBase64Url(header, 'header'), 'token header'),
-    payload: parseUniqueJsonObject(decodeBase64Url(payload, 'payload'), 'token payload'),
-  };
+export function parseTokenPart(text: string, part: 'header' | 'payload'): JsonObject {
+  return parseUniqueJsonObject(decodeBase64Url(text, part), `token ${part}`);
 }
 
 /** @param sign is given the signing input. */
@@ -54,12 +46,13 @@ export async function encodeCompactJws(
   payload: JsonObject,
   sign: (signingInput: Buffer) => Promise<Buffer>,
 ): Promise<string> {
-  const signingInput = `${encodeJson(header)}.${encodeJson(payload)}`;
+  const signingInput = `${encodeTokenPart(header)}.${encodeTokenPart(payload)}`;
   const signature = await sign(Buffer.from(signingInput, 'ascii'));
   return `${signingInput}.${signature.toString('base64url')}`;
 }
 
-function encodeJson(value: JsonObject): string {
+/** A header or a payload. */
+export function encodeTokenPart(value: JsonObject): string {
   return Buffer.from(JSON.stringify(value), 'utf8').toString('base64url');
 }
 
