@@ -2,9 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { verifyX509Svid } from '@bonafide/shared/crypto/verify-x509-svid';
 import { launchAgent, type LaunchedAgent } from '@bonafide/testing/launch-agent';
 import { launchServer, type LaunchedServer } from '@bonafide/testing/launch-server';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
+import { TestAuthority } from '@bonafide/testing/test-authority';
 import { waitFor } from '@bonafide/testing/wait-for';
 
 const WORKLOAD = 'spiffe://example.org/ns/default/sa/web';
@@ -116,5 +118,57 @@ describe('X509-SVID', () => {
         stdio: 'ignore',
       }),
     ).toThrow();
+  });
+});
+
+/** What verifiers of ours believe. */
+describe('X509-SVID validation', () => {
+  const WEB = 'spiffe://example.org/web';
+  let authority: TestAuthority;
+
+  beforeAll(async () => {
+    authority = await TestAuthority.create('example.org');
+  });
+
+  async function verify(
+    certificate: NonNullable<Parameters<TestAuthority['issueX509Svid']>[1]>['certificate'] = {},
+    issuer = authority,
+  ): Promise<string> {
+    const { certificateChain: chain } = await issuer.issueX509Svid(WEB, { certificate });
+    return verifyX509Svid({ chain, authorities: [authority.certificate], now: new Date() }).spiffeId;
+  }
+
+  it('section 2: a certificate with more than one URI, or with none, is refused', async () => {
+    expect(await verify()).toBe(WEB);
+    await expect(verify({ uriNames: [WEB, 'https://example.org/'] })).rejects.toThrow('more than one URI');
+    await expect(verify({ uriNames: [] })).rejects.toThrow('no URI name');
+  });
+
+  it('section 3.2: a signing certificate authenticates nobody', () => {
+    const chain = [authority.certificate];
+    const evidence = { chain, authorities: [authority.certificate], now: new Date() };
+    expect(() => verifyX509Svid(evidence)).toThrow();
+  });
+
+  it('section 5.1: the path is validated at a time, with its intermediates, and by the authorities given', async () => {
+    const intermediate = await authority.createIntermediate();
+    expect(await verify({}, intermediate)).toBe(WEB);
+    await expect(verify({ notAfter: new Date(Date.now() - 1000) })).rejects.toThrow('expired');
+    await expect(verify({ notBefore: new Date(Date.now() + 60_000) })).rejects.toThrow('not valid before');
+    await expect(verify({}, await TestAuthority.create('example.org'))).rejects.toThrow();
+  });
+
+  it('section 5.2: a leaf with cA, keyCertSign or cRLSign is refused', async () => {
+    await expect(verify({ isCa: true })).rejects.toThrow('signing certificate');
+    for (const usage of ['keyCertSign', 'cRLSign'] as const) {
+      await expect(verify({ keyUsages: ['digitalSignature', usage] })).rejects.toThrow(
+        'keyCertSign or cRLSign',
+      );
+    }
+  });
+
+  it('section 5.2: a name that is no SPIFFE ID, or has no path, is refused', async () => {
+    await expect(verify({ uriNames: ['https://example.org/web'] })).rejects.toThrow('not a SPIFFE ID');
+    await expect(verify({ uriNames: ['spiffe://example.org'] })).rejects.toThrow('has no path');
   });
 });
