@@ -2,13 +2,27 @@
 import type { RequestListener } from 'node:http';
 import { createServer as createHttpsServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
-import { createSecureContext, createServer as createTlsServer, type SecureVersion } from 'node:tls';
+import { createSecureContext, createServer as createTlsServer, type SecureContextOptions } from 'node:tls';
 import { invalidArgument } from '../errors/bonafide-error.js';
 import type { ServingCertificate } from './serving-certificate.js';
 import { isAcmeValidation } from './tls-client-hello.js';
 
 const HANDSHAKE_LIMIT_MS = 10_000;
-const OLDEST_VERSION: SecureVersion = 'TLSv1.2';
+/** Mozilla's intermediate compatibility, which SPIFFE Federation section 5 demands, without its DHE. */
+const TLS_POLICY: SecureContextOptions = {
+  minVersion: 'TLSv1.2',
+  ciphers: [
+    'TLS_AES_128_GCM_SHA256',
+    'TLS_AES_256_GCM_SHA384',
+    'TLS_CHACHA20_POLY1305_SHA256',
+    'ECDHE-ECDSA-AES128-GCM-SHA256',
+    'ECDHE-RSA-AES128-GCM-SHA256',
+    'ECDHE-ECDSA-AES256-GCM-SHA384',
+    'ECDHE-RSA-AES256-GCM-SHA384',
+    'ECDHE-ECDSA-CHACHA20-POLY1305',
+    'ECDHE-RSA-CHACHA20-POLY1305',
+  ].join(':'),
+};
 const LARGEST_HEADERS_BYTES = 16 * 1024;
 
 export interface ServingHttpsOptions {
@@ -24,7 +38,7 @@ export function createServingHttpsServer(options: ServingHttpsOptions): Server {
   const server = createHttpsServer(
     {
       ...certificate.current(),
-      minVersion: OLDEST_VERSION,
+      ...TLS_POLICY,
       ALPNProtocols: ['http/1.1'],
       handshakeTimeout: HANDSHAKE_LIMIT_MS,
       maxHeaderSize: LARGEST_HEADERS_BYTES,
@@ -34,7 +48,7 @@ export function createServingHttpsServer(options: ServingHttpsOptions): Server {
     onRequest,
   );
   const unsubscribe = certificate.onChange((pair) => {
-    server.setSecureContext({ ...pair, minVersion: OLDEST_VERSION });
+    server.setSecureContext({ ...pair, ...TLS_POLICY });
   });
   server.on('close', unsubscribe);
   if (certificate.challenge !== undefined) answerValidations(server, certificate);
@@ -47,12 +61,12 @@ function answerValidations(server: Server, certificate: ServingCertificate): voi
   const validations = createTlsServer(
     {
       ALPNProtocols: ['acme-tls/1'],
-      minVersion: OLDEST_VERSION,
+      ...TLS_POLICY,
       handshakeTimeout: HANDSHAKE_LIMIT_MS,
       SNICallback: (serverName, callback) => {
         const pair = certificate.challenge?.(serverName);
         if (pair === undefined) callback(invalidArgument('no validation of this name is awaited'));
-        else callback(null, createSecureContext({ ...pair, minVersion: OLDEST_VERSION }));
+        else callback(null, createSecureContext({ ...pair, ...TLS_POLICY }));
       },
     },
     // RFC 8737 section 3: the handshake is all there is to it.
