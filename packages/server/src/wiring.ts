@@ -50,6 +50,8 @@ import { EntryGraph } from './entry-graph/entry-graph.js';
 import { WatchStreams } from './sync/watch-streams.js';
 import { FederatedBundles } from './trust-bundle/federated-bundles.js';
 import { OwnBundle } from './trust-bundle/own-bundle.js';
+import { createBundlePublishers } from './trust-bundle/publish/bundle-publishers.js';
+import { publishBundle } from './trust-bundle/publish/publish-bundle.js';
 import { TokenAuthorityPublication } from './trust-bundle/publish-token-authority.js';
 
 export interface ServerHost {
@@ -150,6 +152,20 @@ async function startServer(
   shutdown.add(() => {
     background.abort();
     return pruning;
+  });
+  const publishing = publishBundle(
+    {
+      publishers: createBundlePublishers(plugins.BundlePublisher),
+      ownBundle: () => graph.bundle(trustDomain),
+      subscribe: (listener) => graph.subscribe(listener),
+      clock,
+      log,
+    },
+    background.signal,
+  );
+  shutdown.add(() => {
+    background.abort();
+    return publishing;
   });
   const watchStreams = new WatchStreams({ graph, logId: store.logId, trustDomain, clock, log });
   const federatedBundles = new FederatedBundles({ store, trustDomain });

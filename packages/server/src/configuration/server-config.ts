@@ -10,6 +10,7 @@ import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
 import { upstreamAuthoritySchema } from '../authority/upstream/upstream-authorities.js';
 import { nodeAttestorsSchema } from '../node-attestation/attestors.js';
+import { bundlePublishersSchema } from '../trust-bundle/publish/bundle-publishers.js';
 import { federationSchema } from './federation-config.js';
 
 export const DEFAULT_SOCKET_PATH = '/tmp/spire-server/private/api.sock';
@@ -103,6 +104,7 @@ export const serverConfigSchema = z.strictObject({
       NodeAttestor: nodeAttestorsSchema.prefault({ join_token: {} }),
       /** None: the server is its own root. */
       UpstreamAuthority: upstreamAuthoritySchema.prefault({}),
+      BundlePublisher: bundlePublishersSchema.prefault({}),
     })
     .prefault({}),
 });
