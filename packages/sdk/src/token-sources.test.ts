@@ -150,7 +150,7 @@ describe('WorkloadApiClient', () => {
   it.each([
     '',
     '{}',
-    '{"keys":[{"kty":"EC"}]}',
+    '{"keys":[{"kty":"RSA","n":"AA"}]}',
     '{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA","kid":"a"}]}',
   ])('refuses the bundle %j', async (text) => {
     api.answer('FetchWITBundles', { bundles: { 'spiffe://example.org': text } });
@@ -167,10 +167,10 @@ describe('JwtSource', () => {
     );
     const [first, same] = await Promise.all([source.fetch(BILLING), source.fetch(BILLING)]);
     expect(same).toBe(first);
-    clock.advance(49_000);
+    await clock.advance(49_000);
     expect(await source.fetch(BILLING)).toBe(first);
     expect(fetches()).toBe(1);
-    clock.advance(2_000);
+    await clock.advance(2_000);
     expect(await source.fetch(BILLING)).not.toBe(first);
     await source.fetch('another');
     await source.fetch(BILLING, { spiffeId: 'spiffe://example.org/web' });
@@ -185,9 +185,9 @@ describe('JwtSource', () => {
     );
     const first = await source.fetch(BILLING);
     api.refuse('FetchJWTSVID', status.UNAVAILABLE);
-    clock.advance(80_000);
+    await clock.advance(80_000);
     expect(await source.fetch(BILLING)).toBe(first);
-    clock.advance(16_000);
+    await clock.advance(16_000);
     await expect(source.fetch(BILLING)).rejects.toMatchObject({ reason: 'unavailable' });
   });
 
@@ -198,7 +198,7 @@ describe('JwtSource', () => {
       jwtResponse(await authority.issueJwtSvid('/web', [BILLING], { now: clock.now(), ttlSeconds: 100 })),
     );
     await source.fetch(BILLING);
-    clock.advance(60_000);
+    await clock.advance(60_000);
     api.refuse('FetchJWTSVID', status.PERMISSION_DENIED);
     await expect(source.fetch(BILLING)).rejects.toMatchObject({ reason: 'permission_denied' });
   });
