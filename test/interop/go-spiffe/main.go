@@ -3,6 +3,7 @@
 //	interop fetch                  one X.509 context
 //	interop watch COUNT            COUNT updates, a line each
 //	interop serve CLIENT-ID        an mTLS echo server; prints its port
+//	interop token BUNDLE-FILE TOKEN AUDIENCE   a JWT-SVID, validated by a SPIFFE bundle in a file
 //	interop call ADDRESS SERVER-ID COUNT   COUNT requests over mTLS, a new connection each
 package main
 
@@ -17,8 +18,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spiffe/go-spiffe/v2/bundle/spiffebundle"
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
+	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
 )
 
@@ -33,7 +36,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("usage: interop fetch|watch|serve|call")
+		return fmt.Errorf("usage: interop fetch|watch|serve|call|token")
 	}
 	switch {
 	case args[0] == "fetch" && len(args) == 1:
@@ -42,6 +45,8 @@ func run(ctx context.Context, args []string) error {
 		return watch(ctx, args[1])
 	case args[0] == "serve" && len(args) == 2:
 		return serve(ctx, args[1])
+	case args[0] == "token" && len(args) == 4:
+		return token(args[1], args[2], args[3])
 	case args[0] == "call" && len(args) == 4:
 		return call(ctx, args[1], args[2], args[3])
 	}
@@ -176,5 +181,30 @@ func call(ctx context.Context, address, serverID, count string) error {
 		}
 		say(map[string]string{"answer": answer[:len(answer)-1]})
 	}
+	return nil
+}
+
+func token(bundleFile, text, audience string) error {
+	trustDomain, err := spiffeid.TrustDomainFromString("example.org")
+	if err != nil {
+		return err
+	}
+	bundle, err := spiffebundle.Load(trustDomain, bundleFile)
+	if err != nil {
+		return err
+	}
+	svid, err := jwtsvid.ParseAndValidate(text, bundle, []string{audience})
+	if err != nil {
+		return err
+	}
+	sequence, _ := bundle.SequenceNumber()
+	say(map[string]any{
+		"spiffeId":        svid.ID.String(),
+		"audience":        svid.Audience,
+		"expiry":          svid.Expiry.Unix(),
+		"jwtAuthorities":  len(bundle.JWTAuthorities()),
+		"x509Authorities": len(bundle.X509Authorities()),
+		"sequence":        sequence,
+	})
 	return nil
 }
