@@ -43,6 +43,7 @@ export class CertificateFiles implements ServingCertificate {
     } catch (error) {
       throw new BonafideError('failed_precondition', this.#describe(error), { cause: error });
     }
+    this.#listeners.tell(this.#current);
     void this.#poll(signal);
   }
 

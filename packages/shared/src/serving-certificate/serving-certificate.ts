@@ -4,7 +4,7 @@ import type { CertificatePair } from '../crypto/certificate-pair.js';
 export interface ServingCertificate {
   /** Undefined while there is none yet, as before an ACME authority has answered. */
   current(): CertificatePair | undefined;
-  /** Called with every new pair. @returns the way to unsubscribe. */
+  /** Called with every new pair, the first one too. @returns the way to unsubscribe. */
   onChange(listener: (pair: CertificatePair) => void): () => void;
   /** What answers an ACME validation for this name right now (RFC 8737); absent where there never is one. */
   challenge?(serverName: string): CertificatePair | undefined;
