@@ -20,6 +20,7 @@ import { createHealthHandlers, HealthState } from './api/health.js';
 import { createLocalAuthorityHandlers } from './api/local-authority.js';
 import { createLoggerHandlers } from './api/logger.js';
 import { createSvidHandlers } from './api/svid.js';
+import { DEFAULT_WIT_SVID_TTL_SECONDS } from './api/svid/wit-svids.js';
 import { createSyncHandlers } from './api/sync.js';
 import { createTrustDomainHandlers } from './api/trust-domain.js';
 import { AuthorityRotation } from './authority/authority-rotation.js';
@@ -412,6 +413,11 @@ function warnOfCutSvids(server: ServerConfig['server'], log: Logger): void {
     if ((server[name] ?? 0) <= longestSeconds) continue;
     log.warn(
       `${name} is more than a sixth of ca_ttl: SVIDs signed late in an authority's life are cut short`,
+    );
+  }
+  if (DEFAULT_WIT_SVID_TTL_SECONDS > longestSeconds) {
+    log.warn(
+      "the hour that WIT-SVIDs live is more than a sixth of ca_ttl: those signed late in an authority's life are cut short",
     );
   }
 }

@@ -40,12 +40,16 @@ describe('the configuration of the server', () => {
           status_per_second: 10,
         },
         trusted_proxies: [],
+        experimental: {},
         max_connections: 15_000,
+        federation: { federates_with: {} },
       },
       plugins: {
         KeyManager: {},
         DataStore: { sql: { database_type: 'sqlite3' } },
         NodeAttestor: { join_token: {} },
+        UpstreamAuthority: {},
+        BundlePublisher: {},
       },
     });
   });
@@ -57,6 +61,7 @@ server:
   log_level: WARN
   ca_ttl: 168h
   agent_ttl: 1h30m
+  jwt_issuer: https://oidc.example.org/tenant
   ca_subject: { country: [US], organization: [SPIFFE], common_name: "" }
   admin_ids: [spiffe://other.test/admin]
   ratelimit: { attestation: false }
@@ -71,6 +76,7 @@ plugins:
       log_level: 'warn',
       ca_ttl: 604_800,
       agent_ttl: 5400,
+      jwt_issuer: 'https://oidc.example.org/tenant',
       admin_ids: ['spiffe://other.test/admin'],
       ratelimit: { attestation: false, signing: true },
       trusted_proxies: ['10.0.0.0/8', '2001:db8::1'],
@@ -88,6 +94,9 @@ plugins:
     ['server: { trust_domain: a, ca_ttl: -1h }', 'is not a positive duration'],
     ['server: { trust_domain: a, default_x509_svid_ttl: 10ms }', 'server.default_x509_svid_ttl'],
     ['server: { trust_domain: a, ca_key_type: dsa }', 'server.ca_key_type'],
+    ['server: { trust_domain: a, default_jwt_svid_ttl: 0s }', 'server.default_jwt_svid_ttl'],
+    ['server: { trust_domain: a, jwt_issuer: "" }', 'server.jwt_issuer'],
+    ['server: { trust_domain: a, jwt_issuer: "https://" }', 'has a colon and is not a URI'],
     ['server: { trust_domain: a, log_level: loud }', 'expected DEBUG, INFO, WARN or ERROR'],
     ['server: { trust_domain: a, admin_ids: [admin] }', 'SPIFFE ID must start with spiffe://'],
     ['server: { trust_domain: a, trusted_proxies: [10.0.0.0/33] }', 'neither an IP address nor a range'],
