@@ -50,7 +50,7 @@ export class AuthorityByHand<Authority extends AuthorityRecord> {
   }
 
   /** @throws BonafideError `invalid_argument` unless it is the prepared one. */
-  activate(authorityId: string): Promise<Authority> {
+  async activate(authorityId: string): Promise<Authority> {
     const { slots, loop } = this.#options;
     if (authorityId === '') throw invalidArgument('no authority ID provided');
     return loop.take(async () => {
@@ -65,7 +65,7 @@ export class AuthorityByHand<Authority extends AuthorityRecord> {
   }
 
   /** @throws BonafideError `invalid_argument` unless it is an old one, `failed_precondition` under an upstream authority. */
-  taint(authorityId: string): Promise<Authority> {
+  async taint(authorityId: string): Promise<Authority> {
     const { slots, loop, words, onWithdrawal } = this.#options;
     this.#refuseUnderUpstream('tainted');
     if (authorityId === '') throw invalidArgument('no authority ID provided');
@@ -82,7 +82,7 @@ export class AuthorityByHand<Authority extends AuthorityRecord> {
   }
 
   /** @throws BonafideError `invalid_argument` unless it is an old one that is tainted, `failed_precondition` under an upstream authority. */
-  revoke(authorityId: string): Promise<void> {
+  async revoke(authorityId: string): Promise<void> {
     const { slots, loop, words, onWithdrawal } = this.#options;
     this.#refuseUnderUpstream('revoked');
     if (authorityId === '') throw invalidArgument('invalid authority ID: no authority ID provided');
