@@ -15,7 +15,7 @@ import type {
 } from '../upstream-authority.js';
 import type { UpstreamAuthorityHost, UpstreamAuthorityPlugin } from '../upstream-plugin.js';
 import { ParentServer } from './parent-server.js';
-import { watchWorkloadIdentity, type WorkloadApiSource } from './workload-identity.js';
+import { watchTokenBundles, watchWorkloadIdentity, type WorkloadApiSource } from './workload-identity.js';
 
 const configSchema = z.strictObject({
   server_address: z.string().min(1).max(255),
@@ -98,7 +98,7 @@ class SpireUpstreamAuthority implements UpstreamAuthority {
     const { clock, log } = this.#host;
     const alarm = new Alarm(clock);
     const backoff = new Backoff({ initialMs: 500, maximumMs: POLL_SECONDS * 1000 });
-    const watching = this.#followIdentity(alarm, signal);
+    const watching = this.#followAgent(alarm, signal);
     let published: string | undefined;
     while (!signal.aborted) {
       let waitMs = POLL_SECONDS * 1000;
@@ -131,26 +131,45 @@ class SpireUpstreamAuthority implements UpstreamAuthority {
     };
   }
 
-  /** The agent tells at once of a new SVID and of new roots. */
-  async #followIdentity(alarm: Alarm, signal: AbortSignal): Promise<void> {
+  /** The agent tells at once of a new SVID and of new authorities; by polling alone each level of nesting would add seconds. */
+  async #followAgent(alarm: Alarm, signal: AbortSignal): Promise<void> {
+    await Promise.all([
+      this.#watch(signal, async (succeeded) => {
+        for await (const identity of watchWorkloadIdentity(this.#source, signal)) {
+          this.#parent.adopt(identity);
+          succeeded();
+          alarm.ring();
+        }
+      }),
+      ...(['jwt', 'wit'] as const).map((kind) =>
+        this.#watch(signal, async (succeeded) => {
+          for await (const count of watchTokenBundles(kind, this.#source, signal)) {
+            succeeded();
+            if (count > 0) alarm.ring();
+          }
+        }),
+      ),
+    ]);
+  }
+
+  /** Again and again until the signal fires, or the agent does not know the stream. */
+  async #watch(signal: AbortSignal, stream: (succeeded: () => void) => Promise<void>): Promise<void> {
     const { clock, log } = this.#host;
     const backoff = new Backoff({ initialMs: 250, maximumMs: 10_000 });
     while (!signal.aborted) {
       let problem: unknown = new Error('the agent ended the stream');
       try {
-        for await (const identity of watchWorkloadIdentity(this.#source, signal)) {
-          this.#parent.adopt(identity);
+        await stream(() => {
           backoff.reset();
-          alarm.ring();
-        }
+        });
       } catch (error) {
         problem = error;
       }
-      if (aborted(signal)) return;
+      if (aborted(signal) || hasReason(problem, 'unimplemented')) return;
       const waitMs = backoff.nextDelayMs();
       log.warn(
         { err: problem, upstream: this.name, retry_ms: Math.round(waitMs) },
-        `cannot follow the identity for the upstream server: ${errorMessage(problem)}`,
+        `cannot follow the agent of the upstream server: ${errorMessage(problem)}`,
       );
       await sleep(clock, waitMs, signal).catch(() => undefined); // cancelled: the loop ends
     }

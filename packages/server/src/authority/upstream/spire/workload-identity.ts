@@ -2,7 +2,7 @@
 import { credentials } from '@grpc/grpc-js';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { openServerStream } from '@bonafide/shared/rpc/client-call';
-import { loadService } from '@bonafide/shared/rpc/load-service';
+import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
 import { fromServiceError } from '@bonafide/shared/rpc/status';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { readWorkloadIdentity, type WorkloadIdentity } from './read-workload-identity.js';
@@ -14,6 +14,8 @@ export interface WorkloadApiSource {
 }
 
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+/** SPIFFE Workload Endpoint section 3. */
+const metadata = { 'workload.spiffe.io': 'true' };
 
 /**
  * Each time something of it changes, until the signal fires or the agent ends the stream.
@@ -25,19 +27,12 @@ export async function* watchWorkloadIdentity(
   signal: AbortSignal,
   deadlineMs?: number,
 ): AsyncGenerator<WorkloadIdentity, undefined> {
-  const { Client } = loadService('SpiffeWorkloadAPI');
-  const client = new Client(`unix:${socketPath}`, credentials.createInsecure(), {
-    'grpc.use_local_subchannel_pool': 1,
-    'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
-  });
+  const client = workloadApi(socketPath);
   try {
-    // SPIFFE Workload Endpoint section 3.
-    const metadata = { 'workload.spiffe.io': 'true' };
     const stream = openServerStream(client, 'FetchX509SVID', {}, { metadata, signal, deadlineMs });
     for await (const response of stream) yield readWorkloadIdentity(response, trustDomain);
   } catch (error) {
-    const { reason, message } = fromServiceError(error);
-    throw new BonafideError(reason, `Workload API at ${socketPath}: ${message}`, { cause: error });
+    throw named(error, socketPath);
   } finally {
     client.close();
   }
@@ -52,4 +47,40 @@ export async function fetchWorkloadIdentity(
 ): Promise<WorkloadIdentity> {
   for await (const identity of watchWorkloadIdentity(source, signal, deadlineMs)) return identity;
   throw new BonafideError('unavailable', `Workload API at ${source.socketPath}: ended without an answer`);
+}
+
+/**
+ * Each time the JWT or the WIT authorities that the agent knows have changed: which they are, the parent says better.
+ * @returns of how many trust domains.
+ * @throws BonafideError that names the Workload API; `unimplemented` by agents that know of none.
+ */
+export async function* watchTokenBundles(
+  kind: 'jwt' | 'wit',
+  { socketPath }: WorkloadApiSource,
+  signal: AbortSignal,
+): AsyncGenerator<number, undefined> {
+  const client = workloadApi(socketPath);
+  const method = kind === 'jwt' ? 'FetchJWTBundles' : 'FetchWITBundles';
+  try {
+    const stream = openServerStream(client, method, {}, { metadata, signal });
+    for await (const { bundles } of stream) yield Object.keys(bundles).length;
+  } catch (error) {
+    throw named(error, socketPath);
+  } finally {
+    client.close();
+  }
+  return undefined;
+}
+
+function workloadApi(socketPath: string): ServiceClient<'SpiffeWorkloadAPI'> {
+  const { Client } = loadService('SpiffeWorkloadAPI');
+  return new Client(`unix:${socketPath}`, credentials.createInsecure(), {
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
+  });
+}
+
+function named(error: unknown, socketPath: string): BonafideError {
+  const { reason, message } = fromServiceError(error);
+  return new BonafideError(reason, `Workload API at ${socketPath}: ${message}`, { cause: error });
 }
