@@ -6,8 +6,9 @@ import {
 } from '@bonafide/shared/bundle/federation-relationship';
 import { durationSchema } from '@bonafide/shared/config/duration';
 import { parsedString } from '@bonafide/shared/config/parsed-string';
+import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
-import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
+import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
 
 const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
@@ -72,7 +73,13 @@ export const federationSchema = z.strictObject({
   bundle_endpoint: bundleEndpointSchema.optional(),
   /** By trust domain. */
   federates_with: z
-    .record(parsedString(parseTrustDomainOrId), federatesWithSchema)
+    .record(z.string(), federatesWithSchema)
+    .superRefine((relationships, context) => {
+      for (const name of Object.keys(relationships)) {
+        const message = nameProblem(name);
+        if (message !== undefined) context.addIssue({ code: 'custom', path: [name], message });
+      }
+    })
     .refine((relationships) => Object.keys(relationships).length <= MOST_RELATIONSHIPS, {
       message: `names too many trust domains; at most ${MOST_RELATIONSHIPS} are accepted`,
     })
@@ -85,7 +92,7 @@ export function configuredRelationships({
   federates_with: relationships,
 }: FederationConfig): readonly FederationRelationship[] {
   return Object.entries(relationships).map(([name, { bundle_endpoint_url: url, ...rest }]) => ({
-    trustDomain: parseTrustDomainOrId(name),
+    trustDomain: parseTrustDomain(name),
     endpoint: { url, profile: profileOf(rest.bundle_endpoint_profile.https_spiffe) },
   }));
 }
@@ -100,4 +107,14 @@ function profileOf(
 
 function hasOneProfile(profile: { readonly https_web?: unknown; readonly https_spiffe?: unknown }): boolean {
   return (profile.https_web === undefined) !== (profile.https_spiffe === undefined);
+}
+
+/** Bare names only, so that two keys never mean the same trust domain. */
+function nameProblem(name: string): string | undefined {
+  try {
+    parseTrustDomain(name);
+    return undefined;
+  } catch (error) {
+    return errorMessage(error);
+  }
 }

@@ -132,5 +132,7 @@ function hasBody({ headers }: IncomingMessage): boolean {
 /** And hangs up, so that whatever else is sent is not read. */
 function refuse(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' });
-  response.end(`${text}\n`, () => response.req.socket.destroySoon());
+  response.end(`${text}\n`, () => {
+    response.req.socket.destroySoon();
+  });
 }

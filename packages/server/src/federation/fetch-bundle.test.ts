@@ -306,7 +306,7 @@ describe('an endpoint that misbehaves is not believed', () => {
       /not UTF-8/,
     ],
   ])('%s', async (_name, script, message) => {
-    const made = script.length === 0 ? (script as () => Script)() : (script as Script);
+    const made = script.length === 0 ? (script as () => Script)() : script;
     await using endpoint = await ScriptedEndpoint.overTls(svid, made);
     await expect(
       fetchFrom({ url: endpoint.url, limits: { totalMs: 10_000, connectMs: 5_000 } }),
