@@ -73,7 +73,7 @@ export class JwtSvids {
     const names = [...new Set(audience)];
     const key = JSON.stringify([entry.id, ...names.toSorted()]);
     const kept = this.#find(key, entry);
-    if (kept === undefined || !kept.life.isUsable) return this.#ask(key, entry, names);
+    if (kept?.life.isUsable !== true) return this.#ask(key, entry, names);
     if (!kept.life.isDue || this.#options.clock.monotonicMs() < this.#restsUntilMs) return kept.svid;
     try {
       return (await this.#within(PATIENCE_MS, this.#ask(key, entry, names))) ?? kept.svid;

@@ -6,7 +6,7 @@ import { spkiToJwk } from '@bonafide/shared/crypto/json-web-key';
 import { jwsAlgorithmFor, signJws } from '@bonafide/shared/crypto/jws-algorithm';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import { createKeySigner, type Signer } from '@bonafide/shared/crypto/signer';
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import type { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { encodeCompactJws } from '@bonafide/shared/jwt/compact-jws';
 import type { JsonObject } from '@bonafide/shared/jwt/unique-json';
 import { unixSeconds, type Clock } from '@bonafide/shared/runtime/clock';

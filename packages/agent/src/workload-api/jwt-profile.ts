@@ -8,7 +8,7 @@ import type { JWTSVIDRequest__Output } from '@bonafide/shared/rpc/gen/JWTSVIDReq
 import type { JWTSVIDResponse } from '@bonafide/shared/rpc/gen/JWTSVIDResponse';
 import type { ValidateJWTSVIDRequest__Output } from '@bonafide/shared/rpc/gen/ValidateJWTSVIDRequest';
 import type { ValidateJWTSVIDResponse } from '@bonafide/shared/rpc/gen/ValidateJWTSVIDResponse';
-import { loadService, type Handlers } from '@bonafide/shared/rpc/load-service';
+import { loadService } from '@bonafide/shared/rpc/load-service';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { parseSpiffeId, trustDomainOf } from '@bonafide/shared/spiffe-id/spiffe-id';
@@ -28,10 +28,7 @@ interface JwtProfileOptions {
   readonly log: Logger;
 }
 
-type Methods = Record<
-  keyof Handlers<'SpiffeWorkloadAPI'> & ('FetchJWTBundles' | 'FetchJWTSVID' | 'ValidateJWTSVID'),
-  Handler
->;
+type Methods = Record<'FetchJWTBundles' | 'FetchJWTSVID' | 'ValidateJWTSVID', Handler>;
 
 const { definition } = loadService('SpiffeWorkloadAPI');
 const MOST_AUDIENCES = 100;

@@ -4,7 +4,7 @@ import { jwsAlgorithmFor } from '@bonafide/shared/crypto/jws-algorithm';
 import { keyTypeOf } from '@bonafide/shared/crypto/key-type';
 import { formatPrivateJwk } from '@bonafide/shared/crypto/private-json-web-key';
 import type { WITSVIDRequest__Output } from '@bonafide/shared/rpc/gen/WITSVIDRequest';
-import { loadService, type Handlers } from '@bonafide/shared/rpc/load-service';
+import { loadService } from '@bonafide/shared/rpc/load-service';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { WitSvid } from '@bonafide/shared/svid/wit-svid';
@@ -24,7 +24,7 @@ interface WitProfileOptions {
   readonly log: Logger;
 }
 
-type Methods = Record<keyof Handlers<'SpiffeWorkloadAPI'> & `FetchWIT${string}`, Handler>;
+type Methods = Record<'FetchWITBundles' | 'FetchWITSVID', Handler>;
 
 const { definition } = loadService('SpiffeWorkloadAPI');
 

@@ -1,5 +1,4 @@
 /** The X.509-SVID profile (SPIFFE Workload API section 5). */
-import type { Handlers } from '@bonafide/shared/rpc/load-service';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { WorkloadIdentities, WorkloadUpdate } from '../svid-cache/workload-identities.js';
 import { createBundleStream } from './bundle-stream.js';
@@ -13,7 +12,7 @@ interface X509ProfileOptions {
   readonly log: Logger;
 }
 
-type Methods = Record<keyof Handlers<'SpiffeWorkloadAPI'> & `FetchX509${string}`, Handler>;
+type Methods = Record<'FetchX509Bundles' | 'FetchX509SVID', Handler>;
 
 export function createX509Profile(
   calls: WorkloadCalls,

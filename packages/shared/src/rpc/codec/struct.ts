@@ -23,8 +23,8 @@ function valueToProto(value: unknown): Value {
   return { nullValue: 'NULL_VALUE' };
 }
 
-function valueFromProto({ kind, ...value }: Value__Output): unknown {
-  switch (kind) {
+function valueFromProto(value: Value__Output): unknown {
+  switch (value.kind) {
     case 'stringValue':
       return value.stringValue;
     case 'numberValue':
@@ -37,7 +37,9 @@ function valueFromProto({ kind, ...value }: Value__Output): unknown {
       return value.structValue === null || value.structValue === undefined
         ? {}
         : structFromProto(value.structValue);
-    default:
-      return null;
+    case 'nullValue':
+    case undefined:
+      break;
   }
+  return null;
 }
