@@ -11,8 +11,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const SCRIPT = join(import.meta.dirname, 'nested-peer.mjs');
 /** Of every authority of every level: each is followed several times while the workloads call. */
-const AUTHORITY_SECONDS = 24;
-const SVID_SECONDS = 4;
+const AUTHORITY_SECONDS = 48;
+const SVID_SECONDS = 6;
 
 interface PeerEvent {
   readonly event: 'identity' | 'problem' | 'listening' | 'answered';
@@ -104,7 +104,7 @@ describe('servers nested three deep, whose authorities rotate every few seconds'
           ca_ttl: `${AUTHORITY_SECONDS}s`,
           default_x509_svid_ttl: `${SVID_SECONDS}s`,
           default_jwt_svid_ttl: `${SVID_SECONDS}s`,
-          agent_ttl: '8s',
+          agent_ttl: '16s',
         },
         plugins: upstream === undefined ? {} : { UpstreamAuthority: upstream },
       },
@@ -135,10 +135,10 @@ describe('servers nested three deep, whose authorities rotate every few seconds'
   it('let a workload under the root and one under the leaf call each other, with X.509-SVIDs and JWT-SVIDs, without one failure', async () => {
     const root = await startServer('root');
     const rootAgent = await startAgent(root);
-    await register(root, rootAgent, '/middle', process.execPath, '--downstream', '--x509-svid-ttl', '8');
+    await register(root, rootAgent, '/middle', process.execPath, '--downstream', '--x509-svid-ttl', '16');
     const middle = await startServer('middle', { server: root, agent: rootAgent });
     const middleAgent = await startAgent(middle);
-    await register(middle, middleAgent, '/leaf', process.execPath, '--downstream', '--x509-svid-ttl', '8');
+    await register(middle, middleAgent, '/leaf', process.execPath, '--downstream', '--x509-svid-ttl', '16');
     const leaf = await startServer('leaf', { server: middle, agent: middleAgent });
     const leafAgent = await startAgent(leaf);
 
@@ -165,14 +165,14 @@ describe('servers nested three deep, whose authorities rotate every few seconds'
       () =>
         below.serialNumbers(1).size >= 3 &&
         below.serialNumbers(2).size >= 3 &&
-        above.keyIds.size >= 3 &&
-        below.keyIds.size >= 3,
-      { limitMs: 120_000, intervalMs: 250, explain: progress },
+        above.keyIds.size >= 2 &&
+        below.keyIds.size >= 2,
+      { limitMs: 180_000, intervalMs: 250, explain: progress },
     );
     expect([...above.problems, ...below.problems], progress()).toEqual([]);
     expect(above.answered).toBeGreaterThan(100);
     expect(below.answered).toBeGreaterThan(100);
-  }, 240_000);
+  }, 360_000);
 });
 
 /** A copy of node under another path, by which agents know the workload. */
