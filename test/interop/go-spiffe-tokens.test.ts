@@ -51,11 +51,7 @@ describe.runIf(hasGo)('go-spiffe, by a bundle document (needs go on the PATH)', 
     );
   }
 
-  function validate(
-    bundle: TrustBundle,
-    token: string,
-    audience = AUDIENCE,
-  ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
+  function validate(bundle: TrustBundle, token: string, audience = AUDIENCE): ReturnType<typeof runProcess> {
     const file = directory.join('bundle.json');
     writeFileSync(file, formatBundleDocument(bundle));
     return runProcess(program, ['token', file, token, audience]);

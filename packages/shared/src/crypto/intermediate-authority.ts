@@ -11,6 +11,7 @@ import {
   encodeSubjectAlternativeNameExtension,
   encodeSubjectKeyIdentifier,
 } from './der/x509-extension.js';
+import { lintSigningCertificate } from './lint-signing-certificate.js';
 import { generateSerialNumber, signCertificate } from './sign-certificate.js';
 import type { Signer } from './signer.js';
 import { subjectKeyIdentifier } from './subject-public-key.js';
@@ -70,5 +71,10 @@ export function createIntermediateAuthority(content: IntermediateAuthorityConten
       extensions,
     },
     signer,
+    (tbs) => {
+      const { subject: issuerName, subjectKeyId: issuerKeyId } = issuer;
+      const issued = { trustDomain, spki: csr.spki, issuer: issuerName, issuerKeyId, isSelfSigned: false };
+      lintSigningCertificate(tbs, { ...issued, notBefore, notAfter });
+    },
   );
 }

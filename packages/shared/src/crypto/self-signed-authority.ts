@@ -2,6 +2,7 @@
 import { trustDomainId } from '../spiffe-id/spiffe-id.js';
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
 import { encodeDistinguishedName, type DistinguishedName } from './der/distinguished-name.js';
+import { lintSigningCertificate } from './lint-signing-certificate.js';
 import { exportSpki } from './private-key-encoding.js';
 import { generateSerialNumber, signCertificate } from './sign-certificate.js';
 import type { Signer } from './signer.js';
@@ -46,5 +47,9 @@ export function createSelfSignedAuthority(content: SelfSignedAuthorityContent): 
   return signCertificate(
     { serialNumber, issuer: name, subject: name, spki, notBefore, notAfter, extensions },
     signer,
+    (tbs) => {
+      const issued = { trustDomain, spki, issuer: name, issuerKeyId: undefined, isSelfSigned: true };
+      lintSigningCertificate(tbs, { ...issued, notBefore, notAfter });
+    },
   );
 }

@@ -35,13 +35,18 @@ export function encodeTbsCertificate(fields: TbsCertificateFields): Buffer {
   );
 }
 
-/** @param fields everything but the algorithm, which is the signer's. */
+/**
+ * @param fields everything but the algorithm, which is the signer's.
+ * @param inspect looks at what will be signed; throws when it should not be.
+ */
 export async function signCertificate(
   fields: Omit<TbsCertificateFields, 'algorithm'>,
   signer: Signer,
+  inspect?: (tbs: Buffer) => void,
 ): Promise<Buffer> {
   const algorithm = signatureAlgorithmFor(signer.keyType);
   const tbs = encodeTbsCertificate({ ...fields, algorithm });
+  inspect?.(tbs);
   return encodeCertificate(tbs, algorithm, await signer.sign(tbs, algorithm.hash));
 }
 
