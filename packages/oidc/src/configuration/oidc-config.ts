@@ -22,8 +22,8 @@ const acmeSchema = z.strictObject({
   cache_dir: z.string().default('./.acme-cache'),
   directory_url: parsedString(parseHttpsUrl).prefault(LETS_ENCRYPT),
   email: z.string().regex(/^[^\s@]+@[^\s@]+$/, 'is no email address'),
-  tos_accepted: z.literal(true, {
-    error: 'must be true: it says that you accept the terms of service of the ACME authority',
+  tos_accepted: z.boolean().refine((isAccepted) => isAccepted, {
+    message: 'must be true: it says that you accept the terms of service of the ACME authority',
   }),
   addr: address.prefault(':443'),
 });
