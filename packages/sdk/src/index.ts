@@ -89,6 +89,7 @@ export {
 } from './wit-http/node-client.js';
 export {
   verifyWitRequest,
+  type IncomingRequest,
   witErrorStatus,
   type VerifiedWitRequest,
   type VerifyWitRequestOptions,

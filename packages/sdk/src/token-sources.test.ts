@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import type { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { jwkSets, jwtResponse, TestTokenApi, witResponse } from '@bonafide/testing/test-token-api';

@@ -102,14 +102,8 @@ interface Subject {
 }
 
 function generateKeyFor(algorithm: JwsAlgorithm): KeyObject {
-  switch (algorithm) {
-    case 'ES256':
-      return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
-    case 'ES384':
-      return generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey;
-    case 'ES512':
-      return generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey;
-    default:
-      return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
-  }
+  if (algorithm === 'ES256') return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  if (algorithm === 'ES384') return generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey;
+  if (algorithm === 'ES512') return generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey;
+  return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
 }

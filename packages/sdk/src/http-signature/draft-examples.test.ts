@@ -50,6 +50,6 @@ describe('the examples of the draft', () => {
   it('response: the signature fits the text that we build, and the digest is ours', () => {
     const message = { status: 404, fields: fieldLines(RESPONSE_HEADERS), request: { method: 'GET', target } };
     check(message, RESPONSE_HEADERS, 'lBtLS8cNt_7pWsdi2xgx760lWpzEvqYe2DpSk9ELH2w');
-    expect(contentDigest(Buffer.from('No ice cream today.\n'))).toBe(RESPONSE_HEADERS['content-digest']);
+    expect(contentDigest(Buffer.from('No ice cream today.\n\n'))).toBe(RESPONSE_HEADERS['content-digest']);
   });
 });

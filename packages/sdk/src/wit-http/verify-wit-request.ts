@@ -1,5 +1,4 @@
 /** The server's side of WIT-SVIDs over HTTP: who sent this request, and did they send exactly this. */
-import type { IncomingMessage } from 'node:http';
 import { BonafideError, invalidArgument, type Reason } from '@bonafide/shared/errors/bonafide-error';
 import { parseCompactJws } from '@bonafide/shared/jwt/compact-jws';
 import { isJsonObject } from '@bonafide/shared/jwt/unique-json';
@@ -21,6 +20,15 @@ import { incomingFields } from './incoming-fields.js';
 import type { ProofKind } from './prove-request.js';
 import { readBody } from './read-body.js';
 import { DEFAULT_MAX_BODY_BYTES } from './verify-response.js';
+
+/** What is needed of a request: an `IncomingMessage` of node:http, or a request of node:http2. */
+export interface IncomingRequest extends AsyncIterable<unknown> {
+  readonly method?: string | undefined;
+  /** Path and query, as they came. */
+  readonly url?: string | undefined;
+  /** Names and values in turn, as they came. */
+  readonly rawHeaders: readonly string[];
+}
 
 export interface VerifyWitRequestOptions extends ProofLimits {
   /** A `WitSource`, or anything else with current bundles. */
@@ -68,7 +76,7 @@ const BOTH: readonly ProofKind[] = ['http_signature', 'workload_proof_token'];
  * replay store is full.
  */
 export async function verifyWitRequest(
-  request: IncomingMessage,
+  request: IncomingRequest,
   options: VerifyWitRequestOptions,
 ): Promise<VerifiedWitRequest> {
   const { trust, authorizer, replay, leewaySeconds, clock = systemClock } = options;
@@ -114,7 +122,7 @@ const STATUSES: Readonly<Partial<Record<Reason, 400 | 403 | 503>>> = {
 };
 
 interface Evidence {
-  readonly request: IncomingMessage;
+  readonly request: IncomingRequest;
   readonly fields: FieldLines;
   readonly token: string;
   readonly wit: VerifiedWitSvid;
@@ -187,7 +195,7 @@ function chooseProof(fields: FieldLines, accept: readonly ProofKind[]): ProofKin
 }
 
 /** Section 3.1 of both drafts: the target URI without query and fragment, by names that we know ourselves by. */
-function audiencesOf({ url = '' }: IncomingMessage, options: VerifyWitRequestOptions): readonly string[] {
+function audiencesOf({ url = '' }: IncomingRequest, options: VerifyWitRequestOptions): readonly string[] {
   const { origins = [], audiences = [] } = options;
   if (origins.length + audiences.length === 0) {
     throw invalidArgument('verifyWitRequest needs origins or audiences by which this server is addressed');
