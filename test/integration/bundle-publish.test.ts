@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { runServerProgram } from '@bonafide/server/cli/program';
 import { parseBundleDocument } from '@bonafide/shared/bundle/bundle-document';
@@ -115,7 +115,9 @@ describe('publisher http_put', () => {
         request.setEncoding('utf8').on('data', (text: string) => (body += text));
         request.on('end', () => {
           const { authorization, 'content-type': contentType } = request.headers;
-          const peer = (request.socket as TLSSocket).getPeerCertificate() as { subject?: { CN?: string } };
+          const { socket } = request;
+          const peer: { subject?: { CN?: string } } =
+            socket instanceof TLSSocket ? socket.getPeerCertificate() : {};
           puts.push({
             url: `${request.method ?? ''} ${request.url ?? ''}`,
             authorization,
