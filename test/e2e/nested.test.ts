@@ -170,8 +170,8 @@ describe('servers nested three deep, whose authorities rotate every few seconds'
       { limitMs: 180_000, intervalMs: 250, explain: progress },
     );
     expect([...above.problems, ...below.problems], progress()).toEqual([]);
-    expect(above.answered).toBeGreaterThan(100);
-    expect(below.answered).toBeGreaterThan(100);
+    expect(above.answered).toBeGreaterThan(30);
+    expect(below.answered).toBeGreaterThan(30);
   }, 360_000);
 });
 
