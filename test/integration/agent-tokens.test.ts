@@ -1,9 +1,13 @@
 /** JWT-SVIDs and WIT-SVIDs from a real server through a real agent to a process that asks for them. */
 import { createPublicKey } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { callWorkloadApi, firstOf } from '@bonafide/agent/cli/api/workload-call';
+import { runAgentProgram } from '@bonafide/agent/cli/program';
 import { readJwkSet } from '@bonafide/shared/bundle/jwk-set';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { parsePrivateJwk } from '@bonafide/shared/crypto/private-json-web-key';
+import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import { verifyJwtSvid } from '@bonafide/shared/jwt/verify-jwt-svid';
 import { verifyWitSvid } from '@bonafide/shared/jwt/verify-wit-svid';
 import { callUnary, openServerStream, type CallSettings } from '@bonafide/shared/rpc/client-call';
@@ -153,17 +157,36 @@ describe('tokens of a workload', () => {
       now: systemClock.now(),
     });
     const publicKey = createPublicKey(parsePrivateJwk(svid.witSvidKey));
-    expect(verified.confirmationKey.equals(publicKey)).toBe(true);
+    expect(exportSpki(verified.confirmationKey).equals(exportSpki(publicKey))).toBe(true);
+  });
+
+  it('are fetched and validated on the command line', async () => {
+    const run = async (...argv: string[]): Promise<readonly [number, string]> => {
+      const host = createRecordedHost();
+      const code = await runAgentProgram(['api', ...argv, '-socketPath', agent.socketPath], host);
+      return [code, host.printed.stdout + host.printed.stderr];
+    };
+    const [code, text] = await run('fetch', 'jwt', '-audience', 'db,cache', '-spiffeID', WEB);
+    expect([code, text]).toEqual([
+      0,
+      expect.stringMatching(/^token\(.*\):\n\t.*\nhint\(.*\):\n\tinternal\nbundle\(/),
+    ]);
+    const token = /\t(\S+)/.exec(text)?.[1] ?? '';
+    const valid = await run('validate', 'jwt', '-audience', 'db', '-svid', token);
+    expect(valid).toEqual([0, expect.stringContaining(`SVID is valid.\nSPIFFE ID : ${WEB}\nClaims    : {`)]);
+    const refused = await run('validate', 'jwt', '-audience', 'bank', '-svid', token);
+    expect(refused).toEqual([1, expect.stringContaining('SVID is not valid: ')]);
+    const [, json] = await run('fetch', 'wit', '--output', 'json');
+    expect(JSON.parse(json)).toMatchObject([{ svids: [{ spiffe_id: WEB }] }, { bundles: {} }]);
+    expect(await run('fetch', 'jwt')).toEqual([1, expect.stringContaining('audience must be specified')]);
   });
 
   it('are not to be found in any file of the agent', async () => {
     const token = await fetchToken('db');
-    const { readdir, readFile } = await import('node:fs/promises');
-    const { join } = await import('node:path');
     const files = await readdir(agent.dataDirectory, { recursive: true, withFileTypes: true });
     for (const file of files.filter((found) => found.isFile())) {
       const text = await readFile(join(file.parentPath, file.name), 'latin1');
-      expect(text).not.toContain(token.split('.')[2]);
+      expect(text.includes(token.split('.')[2] ?? token)).toBe(false);
     }
   });
 });
