@@ -36,6 +36,17 @@ export async function authoritiesOf(server: LaunchedServer): Promise<readonly st
   }
 }
 
+/** Key IDs of the authorities that sign JWT-SVIDs and WIT-SVIDs. */
+export async function tokenAuthoritiesOf(server: LaunchedServer): Promise<readonly string[]> {
+  const client = adminClient(server, 'spire.api.server.bundle.v1.Bundle');
+  try {
+    const bundle = await callUnary(client, 'GetBundle', {}, { deadlineMs: 5_000 });
+    return [...bundle.jwtAuthorities, ...bundle.witAuthorities].map(({ keyId }) => keyId);
+  } finally {
+    client.close();
+  }
+}
+
 /**
  * Attests as a new node by join token.
  * @returns the serial number of its SVID.

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:tls';
+import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
+import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
@@ -82,7 +84,12 @@ function kindsOf(server: InProcessServer): Readonly<Record<'x509' | 'jwt' | 'wit
       taint: (authorityId) => callUnary(client, 'TaintWITAuthority', { authorityId }),
       revoke: (authorityId) => callUnary(client, 'RevokeWITAuthority', { authorityId }),
       published: async () => tainted((await bundle()).witAuthorities),
-      signer: () => Promise.resolve(undefined),
+      signer: async () => {
+        const publicKey = exportSpki(await generatePrivateKey('ec-p256'));
+        const request = { id: subject, publicKey, ttl: 60, signingAlgorithm: 'ES256' };
+        const { svid } = await callUnary(server.local(SVID), 'MintWITSVID', request);
+        return keyIdOf(svid?.token);
+      },
     },
   };
 }
@@ -118,7 +125,7 @@ describe.each(['x509', 'jwt', 'wit'] as const)('the %s authorities of a running 
       second = (await kind.prepare()) ?? '';
       expect(await kind.states()).toMatchObject({ prepared: { authorityId: second }, old: null });
       expect(await kind.published()).toEqual({ [first]: false, [second]: false });
-      if (name !== 'wit') expect(await kind.signer()).toBe(first);
+      expect(await kind.signer()).toBe(first);
 
       await kind.activate(second);
       expect(await kind.states()).toMatchObject({
@@ -126,7 +133,7 @@ describe.each(['x509', 'jwt', 'wit'] as const)('the %s authorities of a running 
         prepared: null,
         old: { authorityId: first },
       });
-      if (name !== 'wit') expect(await kind.signer()).toBe(second);
+      expect(await kind.signer()).toBe(second);
 
       await expect(kind.taint(second)).rejects.toMatchObject({
         reason: 'invalid_argument',

@@ -32,6 +32,8 @@ export interface ActiveAuthority<Authority extends AuthorityRecord> {
 }
 
 const NOT_BEFORE_CUSHION_SECONDS = 10;
+/** How often the bundle is looked through for what is not ours and has expired. */
+const PRUNING_INTERVAL_MS = 10 * 60_000;
 /** 32 characters of base64url. */
 const NAME_BYTES = 24;
 
@@ -41,6 +43,7 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
   #records: readonly Authority[] = [];
   #signers: ReadonlyMap<string, Signer> = new Map();
   #active: ActiveAuthority<Authority> | undefined;
+  #prunedAt = new Date(0);
 
   constructor(options: AuthoritySlotsOptions<Authority>) {
     this.#options = options;
@@ -171,11 +174,14 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     const { store, trustDomain, clock, log, maker } = this.#options;
     const now = clock.now();
     const past = this.in('old').filter((record) => isPastUse(record, now));
+    if (past.length === 0 && Math.abs(now.getTime() - this.#prunedAt.getTime()) < PRUNING_INTERVAL_MS) return;
+    this.#prunedAt = now;
     const bundle = await store.bundles.get(trustDomain);
     if (past.length === 0 && (bundle === undefined || pruneBundle(bundle, now) === bundle)) return;
     await this.write(async (transaction) => {
       for (const { authorityId } of past) await transaction.authorities.delete(authorityId);
-      await editOwnBundle(transaction, trustDomain, (own) => pruneBundle(own, now));
+      const pastIds = past.map(({ authorityId }) => authorityId);
+      await editOwnBundle(transaction, trustDomain, (own) => pruneBundle(own, now, pastIds));
     });
     for (const { authorityId } of past)
       log.info({ authority_id: authorityId }, `expired ${maker.words} removed`);

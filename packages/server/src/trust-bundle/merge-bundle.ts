@@ -44,10 +44,14 @@ export function isPastUse(
   return now.getTime() > authority.notAfter.getTime() + Math.min(lifetimeMs, DAY_MS);
 }
 
-/** Without what is past its use. @returns the same object when there is nothing to remove. */
-export function pruneBundle(bundle: TrustBundle, now: Date): TrustBundle {
-  const isTokenKept = ({ expiresAt }: TokenAuthority): boolean =>
-    expiresAt === undefined || now.getTime() <= expiresAt.getTime() + DAY_MS;
+/**
+ * Without what is past its use.
+ * @param past key IDs of token authorities that are known to be; a bundle does not tell since when its token authorities live.
+ * @returns the same object when there is nothing to remove.
+ */
+export function pruneBundle(bundle: TrustBundle, now: Date, past: readonly string[] = []): TrustBundle {
+  const isTokenKept = ({ keyId, expiresAt }: TokenAuthority): boolean =>
+    !past.includes(keyId) && (expiresAt === undefined || now.getTime() <= expiresAt.getTime() + DAY_MS);
   return changedBundle(bundle, {
     x509Authorities: bundle.x509Authorities.filter(
       ({ certificate }) => !isPastUse(parseX509Certificate(certificate), now),
