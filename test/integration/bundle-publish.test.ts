@@ -89,7 +89,7 @@ interface Put {
   readonly url: string | undefined;
   readonly authorization: string | undefined;
   readonly contentType: string | undefined;
-  readonly clientName: string | undefined;
+  readonly clientName: unknown;
   readonly body: string;
 }
 
@@ -116,7 +116,7 @@ describe('publisher http_put', () => {
         request.on('end', () => {
           const { authorization, 'content-type': contentType } = request.headers;
           const { socket } = request;
-          const peer: { subject?: { CN?: string } } =
+          const peer: { subject?: { CN?: unknown } | undefined } =
             socket instanceof TLSSocket ? socket.getPeerCertificate() : {};
           puts.push({
             url: `${request.method ?? ''} ${request.url ?? ''}`,

@@ -17,7 +17,7 @@ export interface HttpRequest {
 }
 
 /** PEM. */
-export interface HttpTls {
+interface HttpTls {
   /** In the place of those that Node.js trusts. */
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
