@@ -5,11 +5,11 @@ import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 export type BareItem = number | string | boolean | Buffer | SfToken;
 
 /** A token: a word without quotes. */
-export interface SfToken {
+interface SfToken {
   readonly token: string;
 }
 
-export type Parameters = ReadonlyMap<string, BareItem>;
+type Parameters = ReadonlyMap<string, BareItem>;
 
 export interface SfItem {
   readonly value: BareItem;

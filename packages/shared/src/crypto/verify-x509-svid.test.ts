@@ -11,6 +11,7 @@ import { MAX_CHAIN_LENGTH, parseX509SvidLeaf, verifyX509Svid } from './verify-x5
 import {
   encodeAuthorityKeyIdentifier,
   encodeBasicConstraints,
+  encodeExtendedKeyUsages,
   encodeKeyUsages,
   encodeSubjectAlternativeNameExtension,
   encodeSubjectKeyIdentifier,
@@ -277,6 +278,24 @@ describe('verifyX509Svid refuses', () => {
     ],
     ['keyCertSign', { keyUsages: ['digitalSignature', 'keyCertSign'] }, 'keyCertSign or cRLSign'],
     ['cRLSign', { keyUsages: ['digitalSignature', 'cRLSign'] }, 'keyCertSign or cRLSign'],
+    [
+      'a key usage that is not critical',
+      {
+        keyUsages: [],
+        more: [encodeX509Extension(OID.keyUsage, false, Buffer.from('03020780', 'hex'))],
+      },
+      'is not critical',
+    ],
+    [
+      'an extended key usage for servers alone',
+      { more: [encodeExtendedKeyUsages([OID.serverAuth])] },
+      'lacks serverAuth or clientAuth',
+    ],
+    [
+      'an extended key usage for clients alone',
+      { more: [encodeExtendedKeyUsages([OID.clientAuth])] },
+      'lacks serverAuth or clientAuth',
+    ],
     [
       'an unknown critical extension',
       { more: [encodeX509Extension('2a0304', true, Buffer.from('0500', 'hex'))] },

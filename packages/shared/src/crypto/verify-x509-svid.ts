@@ -120,6 +120,12 @@ export function parseX509SvidLeaf(der: Uint8Array): VerifiedX509Svid {
       'the certificate has the key usage keyCertSign or cRLSign, which a leaf must not have',
     );
   }
+  if (leaf.extensions.get(OID.keyUsage)?.isCritical !== true)
+    throw invalidArgument('the key usage of the certificate is not critical');
+  const purposes = leaf.extendedKeyUsages;
+  if (purposes !== undefined && !(purposes.has(OID.serverAuth) && purposes.has(OID.clientAuth))) {
+    throw invalidArgument('the extended key usage of the certificate lacks serverAuth or clientAuth');
+  }
   checkCriticalExtensions(leaf, 'the certificate');
   return { spiffeId: leaf.spiffeId, leaf };
 }
