@@ -8,17 +8,24 @@ export interface ServerCalls {
   readonly reportRefusal: (error: unknown, channel: ServerChannel) => void;
 }
 
-/** @throws what `call` throws. */
+/**
+ * @param call may be made twice: one that still waits for its connection when the agent's identity or bundle is renewed is lost with it.
+ * @throws what `call` throws.
+ */
 export async function callServer<Answer>(
   { connection, reportRefusal }: ServerCalls,
   call: (channel: ServerChannel) => Promise<Answer>,
 ): Promise<Answer> {
-  const channel = connection.channel();
-  try {
-    return await call(channel);
-  } catch (error) {
-    reportRefusal(error, channel);
-    if (hasReason(error, 'unavailable', 'deadline_exceeded')) connection.discard(channel);
-    throw error;
+  for (let isFirst = true; ; isFirst = false) {
+    const channel = connection.channel();
+    try {
+      return await call(channel);
+    } catch (error) {
+      const isUnavailable = hasReason(error, 'unavailable');
+      if (isFirst && isUnavailable && connection.channel() !== channel) continue;
+      reportRefusal(error, channel);
+      if (isUnavailable || hasReason(error, 'deadline_exceeded')) connection.discard(channel);
+      throw error;
+    }
   }
 }
