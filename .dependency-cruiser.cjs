@@ -44,6 +44,7 @@ module.exports = {
         pathNot: [
           '^packages/shared/src/rpc/',
           '^packages/server/src/(api|access|cli)/',
+          '^packages/server/src/authority/upstream/spire/',
           '^packages/agent/src/(endpoints|workload-api|cli|sync|node-attestation|agent-identity)/',
           '^packages/sdk/src/',
           '^packages/testing/',

@@ -27,7 +27,7 @@ export interface SvidHolder<Svid> {
   withdraw(entryIds: readonly string[]): void;
 }
 
-export interface SvidKind<Svid> {
+interface SvidKind<Svid> {
   /** For the log, as in `X509-SVID`. */
   readonly name: string;
   readonly holder: SvidHolder<Svid>;

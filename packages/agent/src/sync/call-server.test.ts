@@ -21,14 +21,14 @@ describe('callServer', () => {
     connection.close();
   });
 
-  function failing(error: unknown, meanwhile: () => void): Promise<never> {
+  function failing(error: BonafideError, meanwhile: () => void): Promise<never> {
     const reportRefusal = (refusal: unknown): void => {
       reported.push(refusal);
     };
     return callServer({ connection, reportRefusal }, (channel) => {
       used.push(channel);
       meanwhile();
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     });
   }
 

@@ -33,7 +33,7 @@ export interface Caller {
 }
 
 /** What a stream is fed with. */
-export interface Feed<Update> {
+interface Feed<Update> {
   push(update: Update): void;
   /** Ends the stream. */
   fail(error: BonafideError): void;

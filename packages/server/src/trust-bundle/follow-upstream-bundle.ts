@@ -43,7 +43,7 @@ export function x509Key({ certificate }: X509Authority): string {
   return certificate.toString('base64');
 }
 
-export function tokenKey({ keyId }: TokenAuthority): string {
+function tokenKey({ keyId }: TokenAuthority): string {
   return keyId;
 }
 

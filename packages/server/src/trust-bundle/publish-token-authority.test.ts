@@ -19,9 +19,7 @@ const never = new AbortController().signal;
 const publicKey = exportSpki(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey);
 const key = (keyId: string): TokenAuthority => ({ publicKey, keyId, expiresAt: undefined, isTainted: false });
 
-async function createPublication(
-  upstream?: TokenAuthorityPublicationOptions['upstream'],
-): Promise<{
+async function createPublication(upstream?: TokenAuthorityPublicationOptions['upstream']): Promise<{
   readonly publication: TokenAuthorityPublication;
   readonly store: TokenAuthorityPublicationOptions['store'];
 }> {

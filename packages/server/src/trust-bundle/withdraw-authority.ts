@@ -50,7 +50,7 @@ export function revokeTokenAuthority(bundle: TrustBundle, list: TokenList, keyId
   return { ...bundle, [list]: authorities, sequenceNumber: bundle.sequenceNumber + 1 };
 }
 
-export function hasSubjectKeyId(subjectKeyId: string): (authority: X509Authority) => boolean {
+function hasSubjectKeyId(subjectKeyId: string): (authority: X509Authority) => boolean {
   return ({ certificate }) => parseX509Certificate(certificate).subjectKeyId === subjectKeyId;
 }
 

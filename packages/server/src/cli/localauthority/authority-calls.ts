@@ -7,7 +7,7 @@ export const LOCAL_AUTHORITY = 'spire.api.server.localauthority.v1.LocalAuthorit
 export type AuthorityKind = 'x509' | 'jwt' | 'wit';
 export type AuthorityChange = 'prepare' | 'activate' | 'taint' | 'revoke';
 
-export interface AuthorityStates {
+interface AuthorityStates {
   readonly active: AuthorityState__Output | null;
   readonly prepared: AuthorityState__Output | null;
   readonly old: AuthorityState__Output | null;
