@@ -15,7 +15,7 @@ import { systemClock, type Clock } from '@bonafide/shared/runtime/clock';
 import { createLogger } from '@bonafide/shared/runtime/logger';
 import { parseSpiffeId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { serverConfigSchema } from '@bonafide/server/configuration/server-config';
-import { createServer, type RunningServer } from '@bonafide/server/wiring';
+import { createServer, type RunningServer } from '@bonafide/server/wiring/create-server';
 import { mergeConfig, type ConfigFile } from '@bonafide/testing/merge-config';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { credentials, type ChannelCredentials } from '@grpc/grpc-js';

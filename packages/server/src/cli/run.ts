@@ -16,7 +16,7 @@ export function runCommand(command: Command, host: CommandHost): void {
     const config = await loadServerConfig(flags, host);
     process.umask(process.umask(UMASK) | UMASK);
     const [{ createServer }, { createLogger }] = await Promise.all([
-      import('../wiring.js'),
+      import('../wiring/create-server.js'),
       import('@bonafide/shared/runtime/logger'),
     ]);
     const { log_level: level, log_format: format, log_file: file } = config.server;

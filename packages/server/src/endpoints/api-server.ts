@@ -8,7 +8,7 @@ import { allowedCallers, SERVED_SERVICES, type ServedService } from '../access/r
 import type { ConnectedPeers } from './connected-peers.js';
 
 /** A handler for every method of every service. */
-type ApiHandlers = { readonly [Service in ServedService]: Handlers<Service> };
+export type ApiHandlers = { readonly [Service in ServedService]: Handlers<Service> };
 
 export interface ApiServerOptions {
   readonly handlers: ApiHandlers;

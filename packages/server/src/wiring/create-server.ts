@@ -1,0 +1,82 @@
+/** Constructs the server stage by stage, as data flows through it; what was started is stopped in the reverse order. */
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import { Shutdown } from '@bonafide/shared/runtime/shutdown';
+import { checkSocketPath } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
+import { HealthState } from '../api/health.js';
+import type { ServerConfig } from '../configuration/server-config.js';
+import { createEndpoints } from './endpoints.js';
+import { createFederation, startBundleEndpoint } from './federation.js';
+import { createHandlers } from './handlers.js';
+import { startPublishing } from './publishing.js';
+import { startRegistry } from './registry.js';
+import { startSigning } from './signing.js';
+import type { ServerHost, Startup } from './startup.js';
+import { openStorage } from './storage.js';
+
+export interface RunningServer {
+  /** Of the TLS listener. */
+  readonly port: number;
+  /** Of the bundle endpoint, when there is one. */
+  readonly bundleEndpointPort: number | undefined;
+  /** Resolves once the signal has fired and the server has stopped. */
+  run(signal: AbortSignal): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Resolves when the server is serving. What was started before a failure is stopped again.
+ * @throws BonafideError saying what could not be opened, bound or read.
+ */
+export async function createServer(config: ServerConfig, host: ServerHost): Promise<RunningServer> {
+  const shutdown = new Shutdown();
+  try {
+    return await startServer({ config, ...host, shutdown, background: new AbortController() });
+  } catch (error) {
+    await shutdown.run();
+    throw error;
+  }
+}
+
+async function startServer(startup: Startup): Promise<RunningServer> {
+  const { config, log, shutdown, background } = startup;
+  checkSocketPath(config.server.socket_path);
+  const storage = await openStorage(startup);
+  shutdown.add(() => {
+    background.abort();
+  });
+  const signing = await startSigning(startup, storage);
+  const registry = startRegistry(startup, storage, signing);
+  startPublishing(startup, storage);
+  const federation = createFederation(startup, storage);
+  const health = new HealthState();
+  const handlers = createHandlers(startup, { storage, signing, registry, federation, health });
+  const endpoints = await createEndpoints(startup, { storage, signing, registry, handlers });
+
+  const port = await endpoints.listenForAgents();
+  const bundleEndpointPort = await startBundleEndpoint(startup, storage, signing);
+  await federation.refresh.start();
+  await endpoints.listenForOperators();
+  health.set(true);
+  shutdown.add(() => {
+    health.set(false);
+    log.info('Stopping Server APIs');
+  });
+  return { port, bundleEndpointPort, ...stoppable(shutdown, log) };
+}
+
+function stoppable(shutdown: Shutdown, log: Logger): Pick<RunningServer, 'run' | 'stop'> {
+  const stop = async (): Promise<void> => {
+    await shutdown.run();
+    log.info('Server APIs have stopped');
+  };
+  const run = async (signal: AbortSignal): Promise<void> => {
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener('abort', () => {
+        resolve();
+      });
+    });
+    await stop();
+  };
+  return { run, stop };
+}

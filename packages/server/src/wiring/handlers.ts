@@ -1,0 +1,105 @@
+/** The API: each service with what its calls need. */
+import type { Clock } from '@bonafide/shared/runtime/clock';
+import { RateLimits } from '../access/rate-limits.js';
+import { createAgentHandlers } from '../api/agent.js';
+import { createBundleHandlers } from '../api/bundle.js';
+import { createDebugHandlers } from '../api/debug.js';
+import { createEntryHandlers } from '../api/entry.js';
+import { createHealthHandlers, type HealthState } from '../api/health.js';
+import { createLocalAuthorityHandlers } from '../api/local-authority.js';
+import { createLoggerHandlers } from '../api/logger.js';
+import { createSvidHandlers } from '../api/svid.js';
+import { createSyncHandlers } from '../api/sync.js';
+import { createTrustDomainHandlers } from '../api/trust-domain.js';
+import type { ServerConfig } from '../configuration/server-config.js';
+import type { ApiHandlers } from '../endpoints/api-server.js';
+import { createNodeAttestors } from '../node-attestation/attestors.js';
+import { OwnBundle } from '../trust-bundle/own-bundle.js';
+import { TokenAuthorityPublication } from '../trust-bundle/publish-token-authority.js';
+import type { Federation } from './federation.js';
+import type { Registry } from './registry.js';
+import type { Signing } from './signing.js';
+import type { Startup } from './startup.js';
+import type { Storage } from './storage.js';
+
+interface HandlerParts {
+  readonly storage: Storage;
+  readonly signing: Signing;
+  readonly registry: Registry;
+  readonly federation: Federation;
+  readonly health: HealthState;
+}
+
+const LARGEST_BATCH = 500;
+
+export function createHandlers(
+  { config: { server, plugins }, clock, log }: Startup,
+  { storage, signing, registry, federation, health }: HandlerParts,
+): ApiHandlers {
+  const trustDomain = server.trust_domain;
+  const { store, graph } = storage;
+  const { upstream, authorities, issuers, agentIssuer, serverSvid } = signing;
+  const { agents, agentTtlSeconds, registration, watchStreams } = registry;
+  const rateLimits = createRateLimits(server, clock);
+  return {
+    'spire.api.server.agent.v1.Agent': createAgentHandlers({
+      trustDomain,
+      attestors: createNodeAttestors(plugins.NodeAttestor, { trustDomain, clock, log }),
+      issuer: agentIssuer,
+      store,
+      agentTtlSeconds,
+      clock,
+      agents,
+      rateLimits,
+    }),
+    'spire.api.server.bundle.v1.Bundle': createBundleHandlers({
+      trustDomain,
+      store,
+      graph,
+      ownBundle: new OwnBundle({ store, trustDomain }),
+      federatedBundles: federation.bundles,
+      publication: new TokenAuthorityPublication({ trustDomain, store, clock, upstream }),
+      rateLimits,
+    }),
+    'spire.api.server.debug.v1.Debug': createDebugHandlers({
+      graph,
+      serverChain: () => [...serverSvid.current().certificateChain, authorities.activeX509().certificate],
+      clock,
+    }),
+    'spire.api.server.entry.v1.Entry': createEntryHandlers({ trustDomain, registration, graph }),
+    'spire.api.server.localauthority.v1.LocalAuthority': createLocalAuthorityHandlers(authorities),
+    'spire.api.server.logger.v1.Logger': createLoggerHandlers(log),
+    'spire.api.server.svid.v1.SVID': createSvidHandlers({
+      trustDomain,
+      graph,
+      issuers,
+      rateLimits,
+      authorities,
+      clock,
+      defaultAuthorityTtlSeconds: server.ca_ttl,
+      defaultTtlSeconds: { x509: server.default_x509_svid_ttl, jwt: server.default_jwt_svid_ttl },
+      largestBatch: Math.max(LARGEST_BATCH, server.ratelimit.signing_per_second),
+    }),
+    'spire.api.server.trustdomain.v1.TrustDomain': createTrustDomainHandlers({
+      relationships: federation.relationships,
+      refresh: federation.refresh,
+    }),
+    'bonafide.sync.v1.Sync': createSyncHandlers({ watchStreams, agents }),
+    'grpc.health.v1.Health': createHealthHandlers(health),
+  };
+}
+
+function createRateLimits(
+  { ratelimit, trusted_proxies: trustedProxies }: ServerConfig['server'],
+  clock: Clock,
+): RateLimits {
+  return new RateLimits({
+    clock,
+    perSecond: {
+      attestation: ratelimit.attestation ? ratelimit.attestation_per_second : undefined,
+      signing: ratelimit.signing ? ratelimit.signing_per_second : undefined,
+      status: ratelimit.status_per_second,
+    },
+    trustedProxies,
+  });
+}

@@ -1,0 +1,108 @@
+/** What signs: keys, the authorities that hold them, the issuers of SVIDs, and the server's own SVID. */
+import { join } from 'node:path';
+import type { DistinguishedName } from '@bonafide/shared/crypto/der/distinguished-name';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import { DEFAULT_WIT_SVID_TTL_SECONDS } from '../api/svid/wit-svids.js';
+import { AuthorityRotation } from '../authority/authority-rotation.js';
+import { DiskKeyManager } from '../authority/disk-key-manager.js';
+import type { KeyManager } from '../authority/key-manager.js';
+import { MemoryKeyManager } from '../authority/memory-key-manager.js';
+import { ServerSvid } from '../authority/server-svid.js';
+import { createUpstreamAuthority } from '../authority/upstream/upstream-authorities.js';
+import type { UpstreamAuthority } from '../authority/upstream/upstream-authority.js';
+import type { ServerConfig } from '../configuration/server-config.js';
+import { JwtSvidIssuance } from '../issuance/issue-jwt-svid.js';
+import { WitSvidIssuance } from '../issuance/issue-wit-svid.js';
+import { X509SvidIssuance } from '../issuance/issue-x509-svid.js';
+import type { Startup } from './startup.js';
+import type { Storage } from './storage.js';
+
+export interface Signing {
+  readonly upstream: UpstreamAuthority | undefined;
+  readonly authorities: AuthorityRotation;
+  /** Of workloads' SVIDs. */
+  readonly issuers: {
+    readonly x509: X509SvidIssuance;
+    readonly jwt: JwtSvidIssuance;
+    readonly wit: WitSvidIssuance;
+  };
+  /** With a window of its own, for it signs inside transactions, which must not queue behind a storm of workload SVIDs. */
+  readonly agentIssuer: X509SvidIssuance;
+  readonly serverSvid: ServerSvid;
+}
+
+/** An authority of each kind and the server's SVID are there when this resolves. */
+export async function startSigning(
+  { config, clock, log, background }: Startup,
+  { store }: Storage,
+): Promise<Signing> {
+  const { server, plugins } = config;
+  const trustDomain = server.trust_domain;
+  const upstream = await createUpstreamAuthority(plugins.UpstreamAuthority, {
+    trustDomain,
+    clock,
+    log,
+    environment: process.env,
+  });
+  const authorities = new AuthorityRotation({
+    trustDomain,
+    store,
+    keyManager: await openKeyManager(config),
+    clock,
+    log,
+    keyTypes: {
+      x509: server.ca_key_type,
+      jwt: server.jwt_key_type ?? server.ca_key_type,
+      wit: server.experimental.wit_key_type ?? server.ca_key_type,
+    },
+    ttlSeconds: server.ca_ttl,
+    subject: authoritySubject(server.ca_subject),
+    upstream,
+  });
+  await authorities.start(background.signal);
+  const issuers = {
+    x509: new X509SvidIssuance({ trustDomain, authorities, clock }),
+    jwt: new JwtSvidIssuance({ trustDomain, authorities, clock, issuer: server.jwt_issuer }),
+    wit: new WitSvidIssuance({ trustDomain, authorities, clock }),
+  };
+  const agentIssuer = new X509SvidIssuance({ trustDomain, authorities, clock });
+  const serverSvid = new ServerSvid({
+    trustDomain,
+    rotation: authorities,
+    issuer: agentIssuer,
+    clock,
+    log,
+    ttlSeconds: server.default_x509_svid_ttl,
+  });
+  await serverSvid.start(background.signal);
+  warnOfCutSvids(server, log);
+  return { upstream, authorities, issuers, agentIssuer, serverSvid };
+}
+
+async function openKeyManager({ server, plugins }: ServerConfig): Promise<KeyManager> {
+  const { disk, memory } = plugins.KeyManager;
+  if (memory !== undefined) return new MemoryKeyManager();
+  return DiskKeyManager.open(disk?.keys_path ?? join(server.data_dir, 'keys.json'));
+}
+
+function authoritySubject(subject: ServerConfig['server']['ca_subject']): DistinguishedName | undefined {
+  if (subject === undefined) return undefined;
+  const { country, organization, common_name: commonName } = subject;
+  return { country, organization, commonName: commonName || undefined };
+}
+
+/** An authority signs until a sixth of its life is left, and nothing that it signs outlives it. */
+function warnOfCutSvids(server: ServerConfig['server'], log: Logger): void {
+  const longestSeconds = server.ca_ttl / 6;
+  for (const name of ['default_x509_svid_ttl', 'default_jwt_svid_ttl', 'agent_ttl'] as const) {
+    if ((server[name] ?? 0) <= longestSeconds) continue;
+    log.warn(
+      `${name} is more than a sixth of ca_ttl: SVIDs signed late in an authority's life are cut short`,
+    );
+  }
+  if (DEFAULT_WIT_SVID_TTL_SECONDS > longestSeconds) {
+    log.warn(
+      "the hour that WIT-SVIDs live is more than a sixth of ca_ttl: those signed late in an authority's life are cut short",
+    );
+  }
+}

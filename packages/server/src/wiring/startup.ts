@@ -1,0 +1,19 @@
+/** What each stage of the start is lent. */
+import type { Clock } from '@bonafide/shared/runtime/clock';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import type { Shutdown } from '@bonafide/shared/runtime/shutdown';
+import type { ServerConfig } from '../configuration/server-config.js';
+
+export interface ServerHost {
+  readonly clock: Clock;
+  /** Its level is what the logger service reads and changes. */
+  readonly log: Logger;
+}
+
+export interface Startup extends ServerHost {
+  readonly config: ServerConfig;
+  /** Undoes what the stages start, in the reverse order. */
+  readonly shutdown: Shutdown;
+  /** Ends what runs without being called. */
+  readonly background: AbortController;
+}
