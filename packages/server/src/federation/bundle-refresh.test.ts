@@ -131,6 +131,29 @@ describe('a relationship of the configuration', () => {
     expect(await store.currentRevision()).toBe(revision + 1);
   });
 
+  it('counts the hint from a refresh by hand, and does not wait out an older and longer one', async () => {
+    await bundles.set(other.bundle());
+    const slow = documentOf({ sequenceNumber: 1, refreshHintSeconds: 3600 });
+    await using endpoint = await ScriptedEndpoint.overTls(svid, serveText(slow));
+    const { refresh } = await start(relationship(endpoint.url));
+    await until(() => {
+      expect(clock.nextTimerMs).toBe(3_600_000);
+    });
+    await clock.advance(1000);
+    endpoint.script = serveText(documentOf({ sequenceNumber: 2, refreshHintSeconds: 30 }));
+    await refresh.refresh(OTHER);
+    await until(() => {
+      expect(clock.nextTimerMs).toBe(30_000);
+    });
+    expect(clock.pendingTimers).toBe(1);
+    await clock.advance(29_999);
+    expect(endpoint.requests).toHaveLength(2);
+    await clock.advance(1);
+    await until(() => {
+      expect(endpoint.requests).toHaveLength(3);
+    });
+  });
+
   it('waits for the bundle that authenticates the endpoint, and goes on as soon as it is set', async () => {
     await using endpoint = await ScriptedEndpoint.overTls(svid, serveText(documentOf({ sequenceNumber: 4 })));
     const { refresh } = await start(relationship(endpoint.url));

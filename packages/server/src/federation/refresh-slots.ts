@@ -9,16 +9,12 @@ export class RefreshSlots {
     this.#free = slots;
   }
 
-  /** @throws BonafideError `cancelled` when the signal fired before there was a slot; whatever the work throws. */
+  /** @throws BonafideError `cancelled` as soon as the signal fires before there was a slot; whatever the work throws. */
   async run<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    if (signal.aborted) throw cancelled();
     if (this.#free > 0) this.#free -= 1;
-    else {
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
-    }
+    else await this.#queue(signal);
     try {
-      if (signal.aborted) throw new BonafideError('cancelled', 'the refresh was cancelled');
       return await work();
     } finally {
       const next = this.#waiting.shift();
@@ -26,4 +22,24 @@ export class RefreshSlots {
       else next();
     }
   }
+
+  /** Resolves with a slot; who gives up leaves the queue, so that a slot never goes to somebody who is not there. */
+  #queue(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
+        reject(cancelled());
+      };
+      const enter = (): void => {
+        signal.removeEventListener('abort', giveUp);
+        resolve();
+      };
+      this.#waiting.push(enter);
+      signal.addEventListener('abort', giveUp, { once: true });
+    });
+  }
+}
+
+function cancelled(): BonafideError {
+  return new BonafideError('cancelled', 'the refresh was cancelled');
 }

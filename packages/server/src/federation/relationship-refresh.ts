@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { FederationRelationship } from '@bonafide/shared/bundle/federation-relationship';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
-import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
@@ -37,10 +37,11 @@ export class RelationshipRefresh {
   #turn: Promise<unknown> = Promise.resolve();
   #requested: Promise<void> | undefined;
   #wake: () => void = () => undefined;
-  #isWoken = false;
   #failures = 0;
-  /** Until the next attempt. */
-  #delayMs = 0;
+  /** Of the next attempt, by the monotonic clock. */
+  #dueMs: number;
+  /** What the next attempt was to wait for has changed: it is made whatever the time is. */
+  #isUrgent = false;
   #backoff: { readonly intervalMs: number; readonly backoff: Backoff } | undefined;
   #lacksEndpointBundle = false;
   #loop: Promise<void> = Promise.resolve();
@@ -48,6 +49,7 @@ export class RelationshipRefresh {
   constructor(relationship: FederationRelationship, host: RefreshHost) {
     this.#relationship = relationship;
     this.#host = host;
+    this.#dueMs = host.clock.monotonicMs();
   }
 
   start(): void {
@@ -71,7 +73,7 @@ export class RelationshipRefresh {
     this.#attempts = new AbortController();
     this.#failures = 0;
     this.#backoff = undefined;
-    this.#ring();
+    this.#attemptSoon();
     return true;
   }
 
@@ -79,7 +81,7 @@ export class RelationshipRefresh {
   bundleChanged(trustDomain: TrustDomain): void {
     const { profile } = this.#relationship.endpoint;
     if (!this.#lacksEndpointBundle || profile.kind !== 'https_spiffe') return;
-    if (trustDomainOf(profile.endpointId) === trustDomain) this.#ring();
+    if (trustDomainOf(profile.endpointId) === trustDomain) this.#attemptSoon();
   }
 
   /** Asks now, after whatever is going on. @throws BonafideError when it fails; the bundle that is held stays. */
@@ -94,9 +96,12 @@ export class RelationshipRefresh {
 
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      this.#isWoken = false;
-      await this.#inTurn(() => this.#attempt()).catch(() => undefined); // has been told
-      await this.#wait(this.#delayMs);
+      const waitMs = this.#dueMs - this.#host.clock.monotonicMs();
+      if (waitMs > 0 && !this.#isUrgent) await this.#wait(waitMs);
+      else {
+        this.#isUrgent = false;
+        await this.#inTurn(() => this.#attempt()).catch(() => undefined); // has been told
+      }
     }
   }
 
@@ -107,11 +112,13 @@ export class RelationshipRefresh {
   }
 
   async #attempt(): Promise<void> {
+    const { signal } = this.#attempts;
     try {
       await this.#fetchAndStore();
       this.#succeeded();
     } catch (error) {
-      this.#failed(error);
+      // Aborted: there is another endpoint to ask at once, or nobody to ask any more.
+      if (!signal.aborted) this.#failed(error);
       throw error;
     }
   }
@@ -184,16 +191,13 @@ export class RelationshipRefresh {
     }
     this.#failures = 0;
     this.#backoff = undefined;
-    this.#delayMs = nextRefreshMs(this.#intervalMs(), this.#host.random());
+    this.#attemptIn(nextRefreshMs(this.#intervalMs(), this.#host.random()));
   }
 
   #failed(error: unknown): void {
-    if (hasReason(error, 'cancelled')) {
-      this.#delayMs = 0; // another endpoint, or the end
-      return;
-    }
     this.#failures += 1;
-    this.#delayMs = this.#retryMs();
+    const retryMs = this.#retryMs();
+    this.#attemptIn(retryMs);
     const { trustDomain } = this.#relationship;
     const isHeld = this.#host.heldBundle(trustDomain) !== undefined;
     this.#host.log.error(
@@ -202,7 +206,7 @@ export class RelationshipRefresh {
         ...this.#fields(),
         failures: this.#failures,
         holds_bundle: isHeld,
-        retry_ms: Math.round(this.#delayMs),
+        retry_ms: Math.round(retryMs),
       },
       `cannot refresh the bundle of ${trustDomain}: ${errorMessage(error)}${isHeld ? '; the last good one is kept' : ''}`,
     );
@@ -231,13 +235,18 @@ export class RelationshipRefresh {
     };
   }
 
-  #ring(): void {
-    this.#isWoken = true;
+  #attemptSoon(): void {
+    this.#isUrgent = true;
+    this.#wake();
+  }
+
+  /** Whoever asks by hand sets the time of the next attempt too: the hint that came with it counts from then. */
+  #attemptIn(delayMs: number): void {
+    this.#dueMs = this.#host.clock.monotonicMs() + delayMs;
     this.#wake();
   }
 
   async #wait(delayMs: number): Promise<void> {
-    if (this.#isWoken || this.#stop.signal.aborted) return;
     await new Promise<void>((resolve) => {
       const timer = this.#host.clock.schedule(delayMs, resolve);
       this.#wake = () => {
