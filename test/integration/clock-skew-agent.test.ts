@@ -5,7 +5,7 @@ import { systemClock, type Clock } from '@bonafide/shared/runtime/clock';
 import type { ConfigFile } from '@bonafide/testing/merge-config';
 import { createRecordedHost } from '@bonafide/testing/recorded-host';
 import { waitFor } from '@bonafide/testing/wait-for';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { agentIdOf, InProcessAgent, OWN_SELECTOR } from './agent-in-process.js';
 import { InProcessServer } from './server-in-process.js';
 
@@ -31,7 +31,12 @@ async function start({
   const server = await InProcessServer.start({ clock: serverClock, config });
   const joinToken = await server.createToken();
   await server.createEntry(agentIdOf(joinToken), '/web', { selectors: [OWN_SELECTOR] });
-  return { server, agent: await InProcessAgent.start({ server, joinToken, clock: agentClock }) };
+  const agent = await InProcessAgent.start({ server, joinToken, clock: agentClock });
+  onTestFinished(async () => {
+    await agent[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
+  });
+  return { server, agent };
 }
 
 async function fetchTokens({ socketPath }: InProcessAgent): Promise<number> {
@@ -48,18 +53,14 @@ describe.each([
   ['an agent ten minutes ahead', { server: systemClock, agent: clockOffBy(TEN_MINUTES_MS) }],
 ])('%s', (_name, clocks) => {
   it('means X.509-SVIDs for workloads, and no JWT-SVID that has expired already', async () => {
-    const { server, agent } = await start(clocks);
-    await using _server = server;
-    await using _agent = agent;
+    const { agent } = await start(clocks);
     expect(await agent.fetched('the X.509-SVID')).toMatchObject([{ spiffeId: 'spiffe://example.org/web' }]);
     await expect(fetchTokens(agent)).rejects.toThrow('has expired');
     await waitFor('the agent to say why', () => agent.logged('the token has expired') > 0);
   });
 
   it('does no harm to JWT-SVIDs that live longer than that', async () => {
-    const { server, agent } = await start({ ...clocks, config: LONG_ENOUGH });
-    await using _server = server;
-    await using _agent = agent;
+    const { agent } = await start({ ...clocks, config: LONG_ENOUGH });
     await agent.fetched('the X.509-SVID');
     expect(await fetchTokens(agent)).toBe(1);
   });
@@ -68,8 +69,6 @@ describe.each([
 describe('a server ten minutes ahead', () => {
   it('is not believed by an agent, which says so, keeps its token and tries again', async () => {
     const { server, agent } = await start({ server: clockOffBy(TEN_MINUTES_MS), agent: systemClock });
-    await using _server = server;
-    await using _agent = agent;
     await waitFor('the agent to try again', () => agent.logged('not yet valid') > 1, {
       limitMs: 15_000,
       explain: () => agent.logLines.map(({ level, msg }) => `${level} ${msg}`).join('\n'),
