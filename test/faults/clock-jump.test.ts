@@ -131,7 +131,12 @@ describe('a server whose clock is set', () => {
       await clock.pass(NOTICE_MS);
       expect(server.rotation.activeX509().notAfter > clock.now()).toBe(true);
     }
-    expect((await server.keyManager.listKeyIds()).length).toBeLessThanOrEqual(2);
+    const keyIds = await server.keyManager.listKeyIds();
+    for (const kind of ['x509', 'jwt', 'wit'] as const) {
+      const ofKind = keyIds.filter((keyId) => keyId.startsWith(kind));
+      expect(ofKind.length).toBeGreaterThanOrEqual(1);
+      expect(ofKind.length).toBeLessThanOrEqual(2);
+    }
     expect((await server.store.bundles.get(TRUST_DOMAIN))?.x509Authorities.length).toBeLessThanOrEqual(7);
     await server.stop();
   });
