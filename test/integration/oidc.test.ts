@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { connect } from 'node:net';
 import * as oauth from 'oauth4webapi';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { oidcConfigSchema } from '@bonafide/oidc/configuration/oidc-config';
@@ -165,6 +167,20 @@ describe('bonafide-oidc', () => {
       id_token_signing_alg_values_supported: ['RS256', 'ES256', 'ES384'],
     });
     await provider.stop();
+  });
+
+  it('stops at once, whoever holds a connection open without finishing a handshake', async () => {
+    const provider = await startSecure();
+    const socket = connect({ host: '127.0.0.1', port: provider.port ?? 0 });
+    const closed = once(socket, 'close');
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    socket.write(Buffer.from([22, 3, 1]));
+    await keysAnswer(provider);
+    const began = performance.now();
+    await provider.stop();
+    await closed;
+    expect(performance.now() - began).toBeLessThan(5_000);
   });
 
   it('serves under a path prefix, and an issuer and a key URL of its own', async () => {

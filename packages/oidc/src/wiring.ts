@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { OpenConnections } from '@bonafide/shared/http/open-connections';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { Shutdown } from '@bonafide/shared/runtime/shutdown';
@@ -119,13 +120,14 @@ async function serveDocuments(
   const { insecure_addr: insecure, listen_socket_path: socketPath } = config;
   if (socketPath !== undefined) {
     const server = createPlainServer(handler);
+    const connections = new OpenConnections(server);
     const file = await listenOnUnixSocket(server, {
       path: socketPath,
       mode: SOCKET_MODE,
       occupied: 'refuse',
       log,
     });
-    shutdown.add(() => closeServer(server));
+    shutdown.add(() => closeServer(server, connections));
     shutdown.add(() => {
       file.remove();
     });
@@ -201,6 +203,7 @@ function createPlainServer(handler: RequestListener): Server {
 }
 
 async function listen(server: Server, { host, port }: SocketAddress, shutdown: Shutdown): Promise<number> {
+  const connections = new OpenConnections(server);
   try {
     const listening = once(server, 'listening');
     server.listen({ port, ...(host === undefined ? {} : { host }) });
@@ -210,14 +213,14 @@ async function listen(server: Server, { host, port }: SocketAddress, shutdown: S
       cause: error,
     });
   }
-  shutdown.add(() => closeServer(server));
+  shutdown.add(() => closeServer(server, connections));
   return (server.address() as AddressInfo).port;
 }
 
-async function closeServer(server: Server): Promise<void> {
+async function closeServer(server: Server, connections: OpenConnections): Promise<void> {
   const closed = once(server, 'close');
   server.close();
-  server.closeAllConnections();
+  connections.destroyAll();
   await closed;
 }
 

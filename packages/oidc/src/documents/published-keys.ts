@@ -1,5 +1,4 @@
 /** The keys that are served: those of the last good answer, with when they changed and how the source has been since. */
-import { createHash } from 'node:crypto';
 import type { TokenAuthority } from '@bonafide/shared/bundle/trust-bundle';
 import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
@@ -71,9 +70,4 @@ export class PublishedKeys {
     }
     this.#failure = failure;
   }
-}
-
-/** A strong entity tag (RFC 9110 section 8.8.3). */
-export function entityTag(text: string): string {
-  return `"${createHash('sha256').update(text).digest('base64url')}"`;
 }

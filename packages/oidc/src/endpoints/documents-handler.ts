@@ -1,11 +1,11 @@
 /** Answers requests for the two documents, so that caches keep them no longer than keys may be trusted unseen (RFC 9110, RFC 9111). */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { entityTag, isUnchanged } from '@bonafide/shared/http/conditional-request';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { formatDiscoveryDocument, type DiscoverySettings } from '../documents/discovery-document.js';
 import { allowedHost } from '../documents/domain.js';
-import { entityTag, type PublishedKeys } from '../documents/published-keys.js';
-import { isUnchanged } from './is-unchanged.js';
+import type { PublishedKeys } from '../documents/published-keys.js';
 
 export interface DocumentsHandlerOptions {
   readonly keys: PublishedKeys;

@@ -1,11 +1,11 @@
 /** Our bundle endpoint (SPIFFE Federation section 5): an HTTPS server that answers a GET with our bundle, to whoever asks. */
-import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:https';
-import type { Socket } from 'node:net';
 import { formatBundleDocument } from '@bonafide/shared/bundle/bundle-document';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import { entityTag, isUnchanged } from '@bonafide/shared/http/conditional-request';
+import { OpenConnections } from '@bonafide/shared/http/open-connections';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { ServingCertificate } from '@bonafide/shared/serving-certificate/serving-certificate';
 import { createServingHttpsServer } from '@bonafide/shared/serving-certificate/serving-https-server';
@@ -32,7 +32,7 @@ const PATH = '/';
 export class BundleEndpoint {
   readonly #options: BundleEndpointOptions;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #connections: OpenConnections;
   #document: { readonly of: TrustBundle; readonly body: Buffer; readonly etag: string } | undefined;
 
   constructor(options: BundleEndpointOptions) {
@@ -48,10 +48,7 @@ export class BundleEndpoint {
     this.#server.keepAliveTimeout = KEEP_ALIVE_MS;
     this.#server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION;
     this.#server.maxHeadersCount = MAXIMUM_HEADERS;
-    this.#server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
+    this.#connections = new OpenConnections(this.#server);
     this.#server.on('tlsClientError', (error, socket) => {
       options.log.debug({ err: error, address: socket.remoteAddress }, 'a TLS handshake failed');
     });
@@ -77,7 +74,7 @@ export class BundleEndpoint {
   /** What was asked before may still be answered for a moment; nothing of it outlives this. */
   stop(): void {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.#connections.destroyAll();
   }
 
   /** No authentication of clients of any kind, as section 5.2.1.3 demands. */
@@ -104,7 +101,7 @@ export class BundleEndpoint {
     response.setHeader('etag', etag);
     // Section 5.2.1.3: the most up-to-date version, always.
     response.setHeader('cache-control', 'no-cache');
-    if (request.headers['if-none-match'] === etag) {
+    if (isUnchanged(request.headers, { tag: etag })) {
       response.writeHead(304).end();
       return;
     }
@@ -117,8 +114,7 @@ export class BundleEndpoint {
     if (this.#document?.of !== bundle) {
       const { refreshHintSeconds } = this.#options;
       const body = Buffer.from(formatBundleDocument({ ...bundle, refreshHintSeconds }));
-      const digest = createHash('sha256').update(body).digest('base64url');
-      this.#document = { of: bundle, body, etag: `"${digest}"` };
+      this.#document = { of: bundle, body, etag: entityTag(body) };
     }
     return this.#document;
   }

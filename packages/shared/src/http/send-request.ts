@@ -56,6 +56,7 @@ function exchange(options: HttpRequest, signal: AbortSignal): Promise<HttpAnswer
       agent: false,
       signal,
       minVersion: 'TLSv1.2',
+      rejectUnauthorized: true, // NODE_TLS_REJECT_UNAUTHORIZED has no say
       ca: tls?.ca,
       cert: tls?.cert,
       key: tls?.key,
@@ -67,7 +68,9 @@ function exchange(options: HttpRequest, signal: AbortSignal): Promise<HttpAnswer
       response.on('data', (chunk: Buffer) => {
         size += chunk.length;
         if (size > largestAnswerBytes) {
-          request.destroy(new Error(`the answer is longer than ${largestAnswerBytes} bytes`));
+          // Said here: of an answer that has come whole, destroy makes an end and no error.
+          reject(new Error(`the answer is longer than ${largestAnswerBytes} bytes`));
+          request.destroy();
         } else chunks.push(chunk);
       });
       response.on('error', reject);

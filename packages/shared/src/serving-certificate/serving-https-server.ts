@@ -30,17 +30,19 @@ export interface ServingHttpsOptions {
   readonly onRequest: RequestListener;
   /** How long a request's headers, and the whole of it, may take. */
   readonly requestLimitMs: number;
+  /** Ten seconds unless told. */
+  readonly handshakeLimitMs?: number;
 }
 
 /** Not listening yet. While there is no certificate, handshakes fail, but those of an ACME authority. */
 export function createServingHttpsServer(options: ServingHttpsOptions): Server {
-  const { certificate, onRequest, requestLimitMs } = options;
+  const { certificate, onRequest, requestLimitMs, handshakeLimitMs = HANDSHAKE_LIMIT_MS } = options;
   const server = createHttpsServer(
     {
       ...certificate.current(),
       ...TLS_POLICY,
       ALPNProtocols: ['http/1.1'],
-      handshakeTimeout: HANDSHAKE_LIMIT_MS,
+      handshakeTimeout: handshakeLimitMs,
       maxHeaderSize: LARGEST_HEADERS_BYTES,
       headersTimeout: requestLimitMs,
       requestTimeout: requestLimitMs,
@@ -51,33 +53,35 @@ export function createServingHttpsServer(options: ServingHttpsOptions): Server {
     server.setSecureContext({ ...pair, ...TLS_POLICY });
   });
   server.on('close', unsubscribe);
-  if (certificate.challenge !== undefined) answerValidations(server, certificate);
+  if (certificate.challenge !== undefined) answerValidations(server, certificate, handshakeLimitMs);
   return server;
 }
 
 /** Looks at the first record of each connection, and leads those of an ACME authority to a TLS server of their own. */
-function answerValidations(server: Server, certificate: ServingCertificate): void {
+function answerValidations(server: Server, certificate: ServingCertificate, handshakeLimitMs: number): void {
   const serve = server.listeners('connection') as ((socket: Socket) => void)[];
   const validations = createTlsServer(
     {
       ALPNProtocols: ['acme-tls/1'],
       ...TLS_POLICY,
-      handshakeTimeout: HANDSHAKE_LIMIT_MS,
+      handshakeTimeout: handshakeLimitMs,
       SNICallback: (serverName, callback) => {
         const pair = certificate.challenge?.(serverName);
         if (pair === undefined) callback(invalidArgument('no validation of this name is awaited'));
         else callback(null, createSecureContext({ ...pair, ...TLS_POLICY }));
       },
     },
-    // RFC 8737 section 3: the handshake is all there is to it.
-    (socket) => socket.end(),
+    // RFC 8737 section 3: the handshake is all there is to it; nobody is waited for to hang up.
+    (socket) => {
+      socket.destroySoon();
+    },
   );
   validations.on('tlsClientError', (_error, socket) => {
     socket.destroy();
   });
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
-    firstRecord(socket, (isValidation) => {
+    firstRecord(socket, handshakeLimitMs, (isValidation) => {
       if (isValidation) validations.emit('connection', socket);
       else for (const listener of serve) listener.call(server, socket);
     });
@@ -85,22 +89,27 @@ function answerValidations(server: Server, certificate: ServingCertificate): voi
 }
 
 /** Reads until it can be told what the connection is for, and puts back what was read. */
-function firstRecord(socket: Socket, done: (isValidation: boolean) => void): void {
+function firstRecord(socket: Socket, limitMs: number, done: (isValidation: boolean) => void): void {
   let start: Buffer = Buffer.alloc(0);
   const drop = (): void => {
     socket.destroy();
   };
+  // Of all of it: who sends a byte now and then must not hold a connection for hours.
+  const limit = AbortSignal.timeout(limitMs);
+  socket.once('close', () => {
+    limit.removeEventListener('abort', drop);
+  });
   const look = (): void => {
     const chunk = socket.read() as Buffer | null;
     if (chunk === null) return;
     start = Buffer.concat([start, chunk]);
     const isValidation = isAcmeValidation(start);
     if (isValidation === undefined) return;
-    socket.off('readable', look).off('error', drop).off('end', drop).off('timeout', drop);
-    socket.setTimeout(0);
+    socket.off('readable', look).off('error', drop).off('end', drop);
+    limit.removeEventListener('abort', drop);
     socket.unshift(start);
     done(isValidation);
   };
-  socket.setTimeout(HANDSHAKE_LIMIT_MS);
-  socket.on('readable', look).on('error', drop).on('end', drop).on('timeout', drop);
+  socket.on('readable', look).on('error', drop).on('end', drop);
+  limit.addEventListener('abort', drop);
 }

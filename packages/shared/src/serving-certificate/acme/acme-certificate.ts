@@ -4,7 +4,7 @@ import {
   type CertificatePair,
   type CheckedCertificatePair,
 } from '../../crypto/certificate-pair.js';
-import { errorMessage } from '../../errors/bonafide-error.js';
+import { BonafideError, errorMessage } from '../../errors/bonafide-error.js';
 import { Backoff } from '../../runtime/backoff.js';
 import { sleep, type Clock } from '../../runtime/clock.js';
 import type { Logger } from '../../runtime/logger.js';
@@ -92,6 +92,13 @@ export class AcmeCertificate implements ServingCertificate {
     const { log } = this.#options;
     try {
       await this.#renew(signal);
+      // A clock that is wrong must not make us order one after the other, for authorities count those too.
+      if (this.#untilRenewalMs() <= 0) {
+        throw new BonafideError(
+          'failed_precondition',
+          'the new certificate is due for renewal already; compare the clocks',
+        );
+      }
       backoff.reset();
       this.#retryMs = LEAST_BETWEEN_ORDERS_MS;
     } catch (error) {

@@ -66,6 +66,12 @@ async function authorize(url: string, options: OrderOptions): Promise<void> {
   const { session, validations, clock } = options;
   const authorization = readJson(authorizationSchema, await session.post(url, undefined));
   const domain = authorization.identifier.value.toLowerCase();
+  if (!options.domains.includes(domain)) {
+    throw new BonafideError(
+      'unavailable',
+      `the ACME authority asks for ${printable(domain)}, which was not ordered`,
+    );
+  }
   if (authorization.status === 'valid') return;
   const challenge = authorization.challenges.find(({ type }) => type === 'tls-alpn-01');
   if (challenge?.token === undefined) {

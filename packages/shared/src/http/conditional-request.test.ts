@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isUnchanged } from './is-unchanged.js';
+import { isUnchanged } from './conditional-request.js';
 
 const version = { tag: '"abc"', changedAt: new Date('2026-01-02T03:04:05.678Z') };
 
