@@ -11,7 +11,7 @@ export function formatPrivateJwk(privateKey: KeyObject, algorithm: JwsAlgorithm)
 
 /** @throws BonafideError `invalid_argument` for what is not an EC or RSA private key. The message never quotes the key. */
 export function parsePrivateJwk(text: string): KeyObject {
-  const jwk = parseUniqueJsonObject(Buffer.from(text, 'utf8'), 'private key');
+  const jwk = parseWithoutQuoting(text);
   const key = pickText(jwk, MEMBERS);
   if (key['kty'] !== 'EC' && key['kty'] !== 'RSA')
     throw invalidArgument('the private key is neither EC nor RSA');
@@ -21,6 +21,15 @@ export function parsePrivateJwk(text: string): KeyObject {
   } catch {
     // The cause might quote the key.
     throw invalidArgument('the numbers of the private key are malformed');
+  }
+}
+
+/** What goes wrong in JSON is told with the text around it, which may be the key. */
+function parseWithoutQuoting(text: string): JsonObject {
+  try {
+    return parseUniqueJsonObject(Buffer.from(text, 'utf8'), 'private key');
+  } catch {
+    throw invalidArgument('the private key is not a JSON object with each member once');
   }
 }
 
