@@ -1,4 +1,5 @@
 /** What a signature sees of an HTTP message. */
+import { trimSpace } from './trim-space.js';
 
 /** A field's lines in order, each without surrounding space; undefined when there are none. @param name in lower case. */
 export type FieldLines = (name: string) => readonly string[] | undefined;
@@ -29,10 +30,7 @@ export function fieldLines(
     if (value === undefined) continue;
     const values = typeof value === 'object' ? value : [String(value)];
     const key = name.toLowerCase();
-    lines.set(key, [
-      ...(lines.get(key) ?? []),
-      ...values.map((line) => line.replace(/^[ \t]+|[ \t]+$/g, '')),
-    ]);
+    lines.set(key, [...(lines.get(key) ?? []), ...values.map(trimSpace)]);
   }
   return (name) => lines.get(name);
 }

@@ -1,5 +1,6 @@
 /** The part of Structured Field Values (RFC 8941) that HTTP signatures and content digests are made of, read strictly and written exactly. */
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import { trimSpace } from './trim-space.js';
 
 /** Integers, strings, byte sequences, booleans and tokens; no decimals. */
 export type BareItem = number | string | boolean | Buffer | SfToken;
@@ -43,7 +44,7 @@ const COMMA = /[ \t]*,[ \t]*/y;
 export function parseDictionary(text: string, what: string): Dictionary {
   if (text.length > MAX_CHARACTERS)
     throw invalidArgument(`${what} is longer than ${MAX_CHARACTERS} characters`);
-  const reader = new Reader(text.replace(/^ +| +$/g, ''), what);
+  const reader = new Reader(trimSpace(text), what);
   const members = new Map<string, SfItem | InnerList>();
   if (reader.isAtEnd) return members;
   do {
