@@ -1,12 +1,18 @@
 /** Requests of node:http and node:https as a workload. */
 import type { ClientRequest, IncomingMessage } from 'node:http';
+import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { fieldLines } from '../http-signature/http-message.js';
 import type { WitIdentity, WitTrust } from '../wit-source.js';
 import { incomingFields } from './incoming-fields.js';
 import { proveRequest, type ProofOptions } from './prove-request.js';
 import { readBody } from './read-body.js';
 import { checkTransport, type TransportOptions } from './transport.js';
-import { verifyResponse, type ResponsePolicy, type VerifiedResponse } from './verify-response.js';
+import {
+  needsSignature,
+  verifyResponse,
+  type ResponsePolicy,
+  type VerifiedResponse,
+} from './verify-response.js';
 
 export interface SignNodeRequestOptions extends ProofOptions, TransportOptions {
   /** What will be sent with `request.end(body)`, byte for byte; undefined for none. */
@@ -69,7 +75,10 @@ export async function verifyWitResponse(
   { method, target, nonce }: SignedNodeRequest,
   policy: ResponsePolicy & Pick<ProofOptions, 'clock'> = {},
 ): Promise<VerifiedResponse | undefined> {
-  if (nonce === undefined) return undefined;
+  if (nonce === undefined) {
+    if (!needsSignature(policy)) return undefined;
+    throw invalidArgument('only the answer to a request with an HTTP signature can be verified');
+  }
   return verifyResponse({
     response: {
       status: response.statusCode ?? 0,

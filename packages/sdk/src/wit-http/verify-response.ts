@@ -14,9 +14,9 @@ import { only } from './bound-tokens.js';
 import { checkAuthorized } from './check-authorized.js';
 
 export interface ResponsePolicy extends ProofLimits {
-  /** Whether an answer that is not signed is refused. */
+  /** Whether an answer that is not signed is refused; only if there is an `authorizer` unless told. */
   readonly isRequired?: boolean | undefined;
-  /** Who may answer; everybody whose WIT-SVID verifies unless told. */
+  /** Who may answer; everybody whose WIT-SVID verifies unless told. It can judge signed answers alone. */
   readonly authorizer?: Authorizer | undefined;
   /** The largest signed body, which is held whole to be checked; 1 MiB unless told. */
   readonly maxBodyBytes?: number | undefined;
@@ -40,13 +40,18 @@ export interface VerifiedResponse {
   readonly body: Uint8Array;
 }
 
+/** Whoever says who may answer does not mean that anybody may who leaves the signature away. */
+export function needsSignature({ isRequired, authorizer }: ResponsePolicy): boolean {
+  return isRequired ?? authorizer !== undefined;
+}
+
 /** @returns undefined for a response that is not signed and need not be. @throws BonafideError `unauthenticated`, `permission_denied` or `invalid_argument`. */
 export async function verifyResponse(
   verification: ResponseVerification,
 ): Promise<VerifiedResponse | undefined> {
   const { response, readBody, nonce, trust, policy, clock = systemClock } = verification;
   if (!hasSignature(response)) {
-    if (policy.isRequired !== true) return undefined;
+    if (!needsSignature(policy)) return undefined;
     throw new BonafideError('unauthenticated', 'the response is not signed, although that was asked for');
   }
   const now = clock.now();

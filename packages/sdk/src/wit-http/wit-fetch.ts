@@ -5,7 +5,7 @@ import type { WitIdentity, WitTrust } from '../wit-source.js';
 import { proveRequest, type ProofOptions } from './prove-request.js';
 import { readBody } from './read-body.js';
 import { checkTransport, type TransportOptions } from './transport.js';
-import { verifyResponse, type ResponsePolicy } from './verify-response.js';
+import { needsSignature, verifyResponse, type ResponsePolicy } from './verify-response.js';
 
 export interface WitFetchOptions extends ProofOptions, TransportOptions {
   /** What the recipient is called, for another name than the URL without its query; given the URL. */
@@ -44,7 +44,7 @@ export function witFetch(
         fields: fieldLines(Object.fromEntries(request.headers)),
         body,
         audience: options.audience?.(url) ?? url.origin + url.pathname,
-        wantsSignedResponse: policy.isRequired === true,
+        wantsSignedResponse: needsSignature(policy),
       },
       options,
     );

@@ -392,6 +392,27 @@ describe('a response', () => {
     expect((await witFetch(web, plain)(origin)).status).toBe(200);
   });
 
+  it('that is not signed is refused where somebody is named who may answer', async () => {
+    const { authorizer } = required.response;
+    await expect(witFetch(web, { ...plain, response: { authorizer } })(origin)).rejects.toThrow(
+      'the response is not signed',
+    );
+    const waived = { ...plain, response: { authorizer, isRequired: false } };
+    expect((await witFetch(web, waived)(origin)).status).toBe(200);
+  });
+
+  it('to a workload proof token cannot be verified, and is refused where it must be', async () => {
+    const request = http.request(origin);
+    const sent = await signNodeRequest(web, request, { ...plain, proof: 'workload_proof_token' });
+    request.end();
+    const [incoming] = (await once(request, 'response')) as [IncomingMessage];
+    expect(await verifyWitResponse(trust, incoming, sent)).toBeUndefined();
+    await expect(verifyWitResponse(trust, incoming, sent, required.response)).rejects.toThrow(
+      'only the answer to a request with an HTTP signature',
+    );
+    incoming.resume();
+  });
+
   it.each<[string, (response: ServerResponse) => unknown, string]>([
     ['another status', (response) => (response.statusCode = 202), 'not as it was signed'],
     [
