@@ -1,8 +1,9 @@
 /** The JWT-SVID profile (SPIFFE Workload API section 6). */
-import { formatJwkSet } from '@bonafide/shared/bundle/bundle-document';
+import { formatJwkSet } from '@bonafide/shared/bundle/jwk-set';
 import { hasReason, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { verifyJwtSvid, type VerifiedJwtSvid } from '@bonafide/shared/jwt/verify-jwt-svid';
 import type { JsonObject } from '@bonafide/shared/jwt/unique-json';
+import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { structToProto } from '@bonafide/shared/rpc/codec/struct';
 import type { JWTSVIDRequest__Output } from '@bonafide/shared/rpc/gen/JWTSVIDRequest';
 import type { JWTSVIDResponse } from '@bonafide/shared/rpc/gen/JWTSVIDResponse';
@@ -33,6 +34,8 @@ type Methods = Record<'FetchJWTBundles' | 'FetchJWTSVID' | 'ValidateJWTSVID', Ha
 const { definition } = loadService('SpiffeWorkloadAPI');
 const MOST_AUDIENCES = 100;
 const LONGEST_AUDIENCE_BYTES = 1024;
+/** Of all of them: a token with more would be too long for those who are to read it. */
+const MOST_AUDIENCE_BYTES = 16 * 1024;
 /** Section 6.2.3: what SPIFFE itself defines. */
 const SPIFFE_CLAIMS: readonly string[] = ['sub', 'exp', 'aud'];
 
@@ -44,17 +47,25 @@ export function createJwtProfile(
     FetchJWTSVID: calls.unary<JWTSVIDRequest__Output, JWTSVIDResponse>(
       checkFetch,
       async ({ audience, spiffeId }, caller) => {
-        const { entries } = identities.matching(caller.selectors);
-        const hints = uniqueHints(entries, log);
-        const requested = requestedEntries(entries, spiffeId);
-        if (requested.length === 0) throw caller.noIdentity();
-        const svids = await Promise.all(requested.map((entry) => jwtSvids.fetch(entry, audience)));
+        const requested = (): readonly RegistrationEntry[] =>
+          requestedEntries(identities.matching(caller.selectors).entries, spiffeId);
+        const fetched = await Promise.all(
+          requested().map(async (entry) => ({ entry, svid: await jwtSvids.fetch(entry, audience) })),
+        );
+        // What was taken from the caller while the server was asked is not handed out any more.
+        const granted = new Set(requested().map(identityKey));
+        const answered = fetched.filter(({ entry }) => granted.has(identityKey(entry)));
+        if (answered.length === 0) throw caller.noIdentity();
+        const hints = uniqueHints(
+          answered.map(({ entry }) => entry),
+          log,
+        );
         return {
-          svids: svids.map(({ spiffeId: id, token }, index) => {
-            const entry = requested[index];
-            const hint = entry === undefined ? undefined : hints[entries.indexOf(entry)];
-            return { spiffeId: id, svid: token, hint: hint ?? '' };
-          }),
+          svids: answered.map(({ svid }, index) => ({
+            spiffeId: svid.spiffeId,
+            svid: svid.token,
+            hint: hints[index] ?? '',
+          })),
         };
       },
     ),
@@ -95,7 +106,17 @@ function checkFetch({ audience, spiffeId }: JWTSVIDRequest__Output): void {
       throw invalidArgument(`an audience is text of 1 to ${LONGEST_AUDIENCE_BYTES} bytes`);
     }
   }
+  const bytes = audience.reduce((sum, name) => sum + Buffer.byteLength(name), 0);
+  if (bytes > MOST_AUDIENCE_BYTES) {
+    throw invalidArgument(
+      `the audiences have ${bytes} bytes; at most ${MOST_AUDIENCE_BYTES} in all are accepted`,
+    );
+  }
   if (spiffeId !== '') parseSpiffeId(spiffeId);
+}
+
+function identityKey({ id, spiffeId }: RegistrationEntry): string {
+  return `${id} ${spiffeId}`;
 }
 
 function checkValidation({ audience, svid }: ValidateJWTSVIDRequest__Output): void {

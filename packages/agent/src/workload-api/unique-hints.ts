@@ -2,20 +2,25 @@
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 
+/** Entries of which the log has told; an entry that changes is another object. */
+const reported = new WeakSet<RegistrationEntry>();
+
 /** The hint of each entry, empty for none. The first identity that has it keeps it. */
 export function uniqueHints(entries: readonly RegistrationEntry[], log: Logger): readonly string[] {
   const owners = new Map<string, string>();
-  return entries.map(({ id, hint }) => {
+  return entries.map((entry) => {
+    const { id, hint } = entry;
     if (hint === undefined) return '';
     const owner = owners.get(hint);
     if (owner === undefined) {
       owners.set(hint, id);
       return hint;
     }
-    log.warn(
-      { hint, entryId: id, keptBy: owner },
-      'leaving out the hint of an identity: another one has it already',
-    );
+    if (!reported.has(entry)) {
+      const fields = { hint, entryId: id, keptBy: owner };
+      log.warn(fields, 'leaving out the hint of an identity: another one has it already');
+      reported.add(entry);
+    }
     return '';
   });
 }

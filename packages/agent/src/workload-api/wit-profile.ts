@@ -1,5 +1,5 @@
 /** The WIT-SVID profile (SPIFFE Workload API section 7). */
-import { formatJwkSet } from '@bonafide/shared/bundle/bundle-document';
+import { formatJwkSet } from '@bonafide/shared/bundle/jwk-set';
 import { jwsAlgorithmFor } from '@bonafide/shared/crypto/jws-algorithm';
 import { keyTypeOf } from '@bonafide/shared/crypto/key-type';
 import { formatPrivateJwk } from '@bonafide/shared/crypto/private-json-web-key';

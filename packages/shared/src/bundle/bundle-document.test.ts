@@ -120,7 +120,7 @@ describe('a bundle document', () => {
       JSON.stringify({ keys: [{ use: 'x509-svid', kty: 'EC', x5c: [1] }] }),
       'does not hold text',
     ],
-    ['a JWT key without kid', JSON.stringify({ keys: [bundleKey({ kid: undefined })] }), 'has no "kid"'],
+    ['a JWT key without kid', JSON.stringify({ keys: [bundleKey({ kid: undefined })] }), 'no usable "kid"'],
     [
       'a key ID that is there twice',
       JSON.stringify({ keys: [bundleKey({}), bundleKey({ use: 'wit-svid' })] }),

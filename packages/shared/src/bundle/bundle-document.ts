@@ -1,5 +1,5 @@
 /** SPIFFE bundles as JSON (SPIFFE Trust Domain and Bundle section 4): a JWK Set with a sequence number and a refresh hint. */
-import { isKnownKeyType, jwkToSpki, spkiToJwk } from '../crypto/json-web-key.js';
+import { isKnownKeyType, spkiToJwk } from '../crypto/json-web-key.js';
 import { decodeBase64 } from '../crypto/pem.js';
 import { importSubjectPublicKeySync } from '../crypto/subject-public-key.js';
 import { parseX509Certificate } from '../crypto/x509-certificate.js';
@@ -7,6 +7,7 @@ import { BonafideError, errorMessage, invalidArgument } from '../errors/bonafide
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
 import { isJsonObject, parseUniqueJsonText, type JsonObject } from '../jwt/unique-json.js';
 import { withoutRepeats } from './bundle-pem.js';
+import { readTokenKey } from './jwk-set.js';
 import type { TokenAuthority, TrustBundle, X509Authority } from './trust-bundle.js';
 
 const MAX_BUNDLE_DOCUMENT_CHARACTERS = 4 * 1024 * 1024;
@@ -70,16 +71,6 @@ export function formatBundleDocument(bundle: TrustBundle): string {
   return `${JSON.stringify(document, undefined, 4)}\n`;
 }
 
-/**
- * A standard JWK Set (RFC 7517 section 5) of the keys that sign one kind of token, as the Workload API hands it out. Without `use`: the
- * values that SPIFFE has for it are unknown to other software, which would pass the keys over.
- */
-export function formatJwkSet(authorities: readonly TokenAuthority[]): string {
-  return JSON.stringify({
-    keys: authorities.map(({ keyId, publicKey }) => ({ ...spkiToJwk(publicKey), kid: keyId })),
-  });
-}
-
 /** X509-SVID section 6.2: without `x5c` the key is ignored; of several certificates the first counts. */
 function readX509Key({ kty, x5c }: JsonObject): readonly X509Authority[] {
   if (!isKnownKeyType(kty) || !Array.isArray(x5c) || x5c.length === 0) return [];
@@ -88,15 +79,6 @@ function readX509Key({ kty, x5c }: JsonObject): readonly X509Authority[] {
   const certificate = decodeBase64(first, '"x5c"');
   importSubjectPublicKeySync(parseX509Certificate(certificate).subjectPublicKey);
   return [{ certificate, isTainted: false }];
-}
-
-/** JWT-SVID section 6.1 and WIT-SVID section 6.1: `kid` must be there. */
-function readTokenKey(key: JsonObject): readonly TokenAuthority[] {
-  const publicKey = jwkToSpki(key);
-  if (publicKey === undefined) return [];
-  const { kid } = key;
-  if (typeof kid !== 'string' || kid === '') throw invalidArgument('has no "kid"');
-  return [{ publicKey, keyId: kid, expiresAt: undefined, isTainted: false }];
 }
 
 /** A key ID names one key, whatever it signs. */

@@ -1,5 +1,5 @@
 /** JWK Sets (RFC 7517 section 5), as the Workload API and bundle files have them: the keys of one trust domain for one kind of token. */
-import { jwkToSpki } from '../crypto/json-web-key.js';
+import { jwkToSpki, spkiToJwk } from '../crypto/json-web-key.js';
 import { invalidArgument } from '../errors/bonafide-error.js';
 import { isJsonObject, parseUniqueJsonObject, type JsonObject } from '../jwt/unique-json.js';
 import type { TokenAuthority } from './trust-bundle.js';
@@ -17,7 +17,7 @@ export function readJwkSet(bytes: Uint8Array, use: 'jwt-svid' | 'wit-svid'): rea
   if (keys.length > MAX_KEYS) throw invalidArgument(`the JWK Set has more than ${MAX_KEYS} keys`);
   const authorities = keys.flatMap((key: unknown) => {
     if (!isJsonObject(key)) throw invalidArgument('a key of the JWK Set is not an object');
-    return key['use'] === undefined || key['use'] === use ? readKey(key) : [];
+    return key['use'] === undefined || key['use'] === use ? readTokenKey(key) : [];
   });
   if (new Set(authorities.map(({ keyId }) => keyId)).size < authorities.length) {
     throw invalidArgument('the JWK Set has two keys with one key ID');
@@ -25,13 +25,26 @@ export function readJwkSet(bytes: Uint8Array, use: 'jwt-svid' | 'wit-svid'): rea
   return authorities;
 }
 
-/** JWT-SVID section 6.1, WIT-SVID section 6.1: a key without `kid` is not usable. */
-function readKey(key: JsonObject): readonly TokenAuthority[] {
+/**
+ * Of the keys that sign one kind of token, as the Workload API hands them out. Without `use`: the values that SPIFFE has for it are
+ * unknown to other software, which would pass the keys over.
+ */
+export function formatJwkSet(authorities: readonly TokenAuthority[]): string {
+  return JSON.stringify({
+    keys: authorities.map(({ keyId, publicKey }) => ({ ...spkiToJwk(publicKey), kid: keyId })),
+  });
+}
+
+/**
+ * JWT-SVID section 6.1, WIT-SVID section 6.1: a key without `kid` is not usable.
+ * @returns nothing for a key of unknown type. @throws BonafideError `invalid_argument` for a known one that is malformed.
+ */
+export function readTokenKey(key: JsonObject): readonly TokenAuthority[] {
   const publicKey = jwkToSpki(key);
   if (publicKey === undefined) return [];
   const { kid } = key;
   if (typeof kid !== 'string' || kid === '' || kid.length > MAX_KEY_ID_CHARACTERS) {
-    throw invalidArgument('a key of the JWK Set has no usable "kid"');
+    throw invalidArgument('the key has no usable "kid"');
   }
   return [{ publicKey, keyId: kid, expiresAt: undefined, isTainted: false }];
 }
