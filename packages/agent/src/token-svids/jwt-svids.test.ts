@@ -108,6 +108,34 @@ describe('JwtSvids', () => {
     expect(server.requests).toHaveLength(2);
   });
 
+  it.each([
+    ['says nothing', () => new Promise(() => undefined)],
+    ['fails', () => Promise.reject(AWAY)],
+  ])('does not hand out what a stolen key signed when the server %s meanwhile', async (_name, silence) => {
+    const first = await fetch('a');
+    await clock.advance(160_000);
+    let isAsked = false;
+    let goOn: () => void = () => undefined;
+    const taken = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    server.beforeAnswer = async () => {
+      isAsked = true;
+      await taken;
+      await silence();
+    };
+    const waiting = fetch('a').then(
+      (svid) => svid.token,
+      () => 'none',
+    );
+    await waitFor('the request', () => isAsked);
+    tell([WEB, DB], server.bundle('example.org', server.authority({ isTainted: true })));
+    goOn();
+    await clock.advance(3_000);
+    const handedOut = await Promise.race([waiting, clock.advance(1_000).then(() => 'nothing yet')]);
+    expect(handedOut).not.toBe(first.token);
+  });
+
   it('fails when the server is away and there is nothing to hand out', async () => {
     server.failure = AWAY;
     await expect(fetch('a')).rejects.toBe(AWAY);

@@ -76,11 +76,13 @@ export class JwtSvids {
     if (kept?.life.isUsable !== true) return this.#ask(key, entry, names);
     if (!kept.life.isDue || this.#options.clock.monotonicMs() < this.#restsUntilMs) return kept.svid;
     try {
-      return (await this.#within(PATIENCE_MS, this.#ask(key, entry, names))) ?? kept.svid;
+      const newer = await this.#within(PATIENCE_MS, this.#ask(key, entry, names));
+      if (newer !== undefined) return newer;
     } catch (error) {
-      if (isRefusal(error)) throw error;
-      return kept.svid;
+      if (isRefusal(error) || !this.#isCurrent(kept)) throw error;
     }
+    // Its key may have been tainted meanwhile, or its entry taken away.
+    return this.#isCurrent(kept) ? kept.svid : this.#ask(key, entry, names);
   }
 
   /** To be called when entries or keys have changed: forgets what may not be handed out any more. */
