@@ -163,6 +163,15 @@ describe('WitSvids', () => {
     const stream = open(WEB);
     await waitFor('the failure', () => stream.failures.length > 0);
     expect(stream.failures[0]).toMatchObject({ reason: 'unimplemented' });
+    const next = open(WEB);
+    expect(next.failures[0]).toMatchObject({ reason: 'unimplemented' });
+    stream.watch.close();
+    next.watch.close();
+    await clock.advance(601_000);
+    server.failure = undefined;
+    const later = open(WEB);
+    await waitFor('what the server has by now', () => later.updates.length === 1);
+    expect(later.failures).toEqual([]);
   });
 
   it.each([

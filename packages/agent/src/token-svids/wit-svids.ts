@@ -51,6 +51,8 @@ export class WitSvids implements SvidHolder<WitSvid> {
   /** Entries that nobody watches any more. */
   readonly #unwatched = new DueQueue();
   readonly #unwatchedAlarm: Alarm;
+  /** Why there are none at all, as long as the server is asked again and again. */
+  #unavailable: BonafideError | undefined;
 
   constructor(options: WitSvidsOptions) {
     this.#options = options;
@@ -158,6 +160,7 @@ export class WitSvids implements SvidHolder<WitSvid> {
     }
     watched.watches.add(watch);
     this.#unwatched.delete(entry.id);
+    if (this.#unavailable !== undefined) watch.fail(this.#unavailable);
     return watched;
   }
 
@@ -178,6 +181,7 @@ export class WitSvids implements SvidHolder<WitSvid> {
     this.#entries.delete(entryId);
     this.#unwatched.delete(entryId);
     this.#batches.release(entryId);
+    if (this.#entries.size === 0) this.#unavailable = undefined;
   }
 
   async #runUnwatched(signal: AbortSignal): Promise<void> {
@@ -203,6 +207,7 @@ export class WitSvids implements SvidHolder<WitSvid> {
         prepared.map(({ entry, publicKey }) => ({ entryId: entry.id, publicKey, algorithm })),
         signal,
       );
+      this.#unavailable = undefined;
     } catch (error) {
       if (hasReason(error, 'unimplemented')) this.#refuse(entries, error);
       throw error;
@@ -221,6 +226,7 @@ export class WitSvids implements SvidHolder<WitSvid> {
     const reason = new BonafideError('unimplemented', 'the server of this agent has no WIT-SVIDs', {
       cause: error,
     });
+    this.#unavailable = reason;
     for (const { id } of entries) {
       for (const watch of [...(this.#entries.get(id)?.watches ?? [])]) watch.fail(reason);
     }
