@@ -91,6 +91,7 @@ class KeptIdentity implements AsyncDisposable {
       },
       attest: (scope) => attestAgent({ connection, attestor, trustDomain, signal: scope }),
       canAttest: () => !attestor.isSpent,
+      isTainted: () => false,
       explain: errorMessage,
       policy: { availabilityTargetSeconds: undefined, random: () => 0.5 },
       ...{ clock, log },

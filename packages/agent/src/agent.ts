@@ -54,6 +54,7 @@ export class Agent {
     const hasBundle = await trust.restore();
     const hasIdentity = await keeper.restore();
     const hasEntries = await this.#restoreWorkloads();
+    keeper.review();
     cache.connect(renewal);
     try {
       await together(signal, [

@@ -29,7 +29,7 @@ import { StateFile } from './sync/state-file.js';
 import { SvidCache } from './svid-cache/svid-cache.js';
 import { SvidFiles } from './svid-renewal/svid-files.js';
 import { SvidRenewal } from './svid-renewal/svid-renewal.js';
-import { isSignedBy, newlyTainted } from './svid-renewal/tainted-svids.js';
+import { isSignedBy, newlyTainted, taintedKeyIds } from './svid-renewal/tainted-svids.js';
 import { JwtSvids } from './token-svids/jwt-svids.js';
 import { WitSvids } from './token-svids/wit-svids.js';
 import { agentVersion } from './version.js';
@@ -84,6 +84,12 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     clock,
     log,
   });
+  const cache = new SvidCache({
+    trustDomain,
+    clock,
+    log,
+    maximumPrefetched: agent.x509_svid_cache_max_size,
+  });
   const keeper = new IdentityKeeper({
     connection,
     storage: keepsKeys
@@ -94,16 +100,11 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
       return attestAgent({ connection, attestor, trustDomain, signal: scope });
     },
     canAttest: () => !attestor.isSpent,
+    isTainted: (svid) => isSignedBy(svid, taintedKeyIds(cache.bundle(trustDomain))),
     explain,
     policy,
     clock,
     log,
-  });
-  const cache = new SvidCache({
-    trustDomain,
-    clock,
-    log,
-    maximumPrefetched: agent.x509_svid_cache_max_size,
   });
   const files = keepsKeys
     ? {
@@ -150,7 +151,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
       if (tainted.size === 0) return;
       log.warn({ subjectKeyIds: [...tainted] }, 'an authority is tainted; replacing the SVIDs under it');
       void renewal.replaceSignedBy(tainted);
-      if (keeper.svid !== undefined && isSignedBy(keeper.svid, tainted)) keeper.renewNow();
+      keeper.review();
     },
     log,
   });

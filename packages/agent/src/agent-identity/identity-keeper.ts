@@ -24,6 +24,8 @@ interface IdentityKeeperOptions {
   readonly attest: (signal: AbortSignal) => Promise<AgentIdentity>;
   /** False once there is nothing left to prove the node with, such as a join token that was used. */
   readonly canAttest: () => boolean;
+  /** Whether the SVID stands under an authority that may have been stolen, as far as is known now. */
+  readonly isTainted: (svid: X509Svid) => boolean;
   /** Puts what went wrong into words for the operator. */
   readonly explain: (error: unknown) => string;
   readonly policy: RenewalPolicy;
@@ -34,12 +36,15 @@ interface IdentityKeeperOptions {
 /** A server that is away at the first start may be on its way; as long as SPIRE's agent does, we wait for it. */
 const FIRST_ATTESTATION_MS = 60_000;
 const RENEWAL_LIMIT_MS = 30_000;
+/** Between attempts at an SVID that is not tainted. */
+const TAINTED_RETRY = { initialMs: 1_000, maximumMs: 60_000 };
 
 export class IdentityKeeper {
   readonly #options: IdentityKeeperOptions;
   readonly #alarm: Alarm;
   readonly #setBacks: SetBacks;
   readonly #retry: Backoff;
+  readonly #taintedRetry: Backoff;
   #identity: AgentIdentity | undefined;
   #renewAt: Date | undefined;
   #refusal: BonafideError | undefined;
@@ -48,7 +53,9 @@ export class IdentityKeeper {
     this.#options = options;
     this.#alarm = new Alarm(options.clock);
     this.#setBacks = new SetBacks(options.clock);
-    this.#retry = new Backoff({ ...RETRY_PAUSES, random: options.policy.random });
+    const { random } = options.policy;
+    this.#retry = new Backoff({ ...RETRY_PAUSES, random });
+    this.#taintedRetry = new Backoff({ ...TAINTED_RETRY, random });
   }
 
   get svid(): X509Svid | undefined {
@@ -104,8 +111,9 @@ export class IdentityKeeper {
     this.#alarm.ring();
   }
 
-  /** Replaces the SVID as soon as possible, for example because the authority that signed it is tainted. */
-  renewNow(): void {
+  /** To be called when authorities have been tainted: replaces an SVID under one of them as soon as possible. */
+  review(): void {
+    if (this.#identity === undefined || !this.#options.isTainted(this.#identity.svid)) return;
     this.#renewAt = this.#options.clock.now();
     this.#alarm.ring();
   }
@@ -217,7 +225,7 @@ export class IdentityKeeper {
    * as long as it can, and then memory must do: what a token was spent on is not to be lost.
    */
   async #adopt(identity: AgentIdentity): Promise<void> {
-    const { clock, connection, log, policy, storage } = this.#options;
+    const { clock, connection, isTainted, log, policy, storage } = this.#options;
     const { svid } = identity;
     let isKept = true;
     try {
@@ -233,9 +241,15 @@ export class IdentityKeeper {
     const now = clock.now();
     this.#identity = identity;
     this.#refusal = undefined;
-    this.#renewAt = isKept
-      ? renewalTimeOfNew(svid, now, policy)
-      : new Date(now.getTime() + this.#retry.nextDelayMs());
+    if (!isKept) {
+      this.#renewAt = new Date(now.getTime() + this.#retry.nextDelayMs());
+    } else if (isTainted(svid)) {
+      // The server signed it just before it knew, and by now we may have been told.
+      this.#renewAt = new Date(now.getTime() + this.#taintedRetry.nextDelayMs());
+    } else {
+      this.#taintedRetry.reset();
+      this.#renewAt = renewalTimeOfNew(svid, now, policy);
+    }
     connection.identify(svid);
   }
 

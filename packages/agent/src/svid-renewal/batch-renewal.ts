@@ -88,7 +88,7 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
     this.#expiryAlarm = new Alarm(options.clock);
   }
 
-  /** Takes up SVIDs of an earlier run, before anything is needed. */
+  /** Takes up SVIDs of an earlier run, before anything is needed; those it had no time left to replace are replaced first. */
   restore(
     stored: Iterable<{ readonly entryId: string; readonly contentKey: string; readonly svid: Svid }>,
   ): void {
@@ -97,7 +97,9 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
     for (const { entryId, contentKey, svid } of stored) {
       svids.set(entryId, svid);
       this.#held.set(entryId, contentKey);
-      this.#schedule(entryId, svid, renewalTimeOfStored(kind.validityOf(svid), clock.now(), policy));
+      const now = clock.now();
+      const renewAt = kind.isTainted(svid) ? now : renewalTimeOfStored(kind.validityOf(svid), now, policy);
+      this.#schedule(entryId, svid, renewAt);
     }
     kind.holder.install(svids);
   }

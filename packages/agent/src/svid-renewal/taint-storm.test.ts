@@ -102,7 +102,7 @@ beforeEach(() => {
 });
 
 /** @param stored what is held from the start, for the entries. */
-function build(known: readonly RegistrationEntry[], stored: readonly StoredSvid[]): void {
+function build(known: readonly RegistrationEntry[], stored: readonly StoredSvid[], isTainted = false): void {
   const clock = systemClock;
   const log = silentLogger;
   cache = new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log, maximumPrefetched: 100_000 });
@@ -115,7 +115,7 @@ function build(known: readonly RegistrationEntry[], stored: readonly StoredSvid[
     clock,
     log,
   });
-  if (known.length > 0) tell(known, false);
+  if (known.length > 0) tell(known, isTainted);
   renewal.restore(stored);
   cache.connect(renewal);
   stopping = new AbortController();
@@ -176,6 +176,21 @@ describe('an authority that is tainted', () => {
     await waitFor('the request', () => server.batches.length === 1);
     expect(await taint(entries(2))).toBe(0);
     await waitFor('what the stolen one signed', () => issuers().has(keyIdOf(stolen)));
+    await waitFor('their successors', () => issuers().size === 1 && issuers().has(keyIdOf(fresh)));
+  });
+
+  it('has replaced at the next start what the agent had no time left to replace', async () => {
+    const all = entries(3);
+    const template = certifiedOnce();
+    stopping.abort();
+    server.authority = fresh;
+    build(
+      all,
+      all.map((entry) => ({ entryId: entry.id, contentKey: svidContentKey(entry), svid: template(entry) })),
+      true,
+    );
+    expect([...issuers()]).toEqual([keyIdOf(stolen)]);
+    void renewal.runSigning(stopping.signal);
     await waitFor('their successors', () => issuers().size === 1 && issuers().has(keyIdOf(fresh)));
   });
 
