@@ -167,6 +167,22 @@ describe('X509-SVID validation', () => {
     }
   });
 
+  it('section 4.3: a leaf whose key usage is absent or not critical is refused', async () => {
+    await expect(verify({ keyUsages: undefined })).rejects.toThrow('key usage');
+    await expect(verify({ isKeyUsageCritical: false })).rejects.toThrow(
+      'key usage of the certificate is not critical',
+    );
+  });
+
+  it('section 4.4: a leaf whose extended key usage lacks server or client authentication is refused; without the extension it is not', async () => {
+    for (const purpose of ['serverAuth', 'clientAuth'] as const) {
+      await expect(verify({ extendedKeyUsages: [purpose] })).rejects.toThrow(
+        'lacks serverAuth or clientAuth',
+      );
+    }
+    expect(await verify({ extendedKeyUsages: [] })).toBe(WEB);
+  });
+
   it('section 5.2: a name that is no SPIFFE ID, or has no path, is refused', async () => {
     await expect(verify({ uriNames: ['https://example.org/web'] })).rejects.toThrow('not a SPIFFE ID');
     await expect(verify({ uriNames: ['spiffe://example.org'] })).rejects.toThrow('has no path');

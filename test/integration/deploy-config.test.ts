@@ -4,7 +4,7 @@ import { runCommand } from '@bonafide/testing/run-command';
 
 const folder = join(import.meta.dirname, '..', '..', 'deploy', 'config');
 
-it.each(['server', 'agent'] as const)('the %s configuration to start from is valid', async (program) => {
+it.each(['server', 'agent', 'oidc'] as const)('the %s configuration to start from is valid', async (program) => {
   const { code, stdout, stderr } = await runCommand(program, [
     'validate',
     '--config',

@@ -69,6 +69,11 @@ export class InProcessServer implements AsyncDisposable {
     return this.#server.port;
   }
 
+  /** 0 when it serves none. */
+  get bundleEndpointPort(): number {
+    return this.#server.bundleEndpointPort ?? 0;
+  }
+
   /** Over the admin socket. */
   local<Name extends ServiceName>(service: Name): ServiceClient<Name> {
     return this.#client(service, `unix:${this.socketPath}`, credentials.createInsecure());

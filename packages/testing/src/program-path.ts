@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-export type Program = 'server' | 'agent';
+export type Program = 'server' | 'agent' | 'oidc';
 
 const packages = join(import.meta.dirname, '..', '..');
 

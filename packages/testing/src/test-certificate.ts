@@ -29,6 +29,8 @@ export interface TestCertificateOptions {
   readonly dnsNames: readonly string[];
   /** Undefined leaves the extension out. */
   readonly keyUsages: readonly KeyUsage[] | undefined;
+  /** True unless told. */
+  readonly isKeyUsageCritical?: boolean;
   readonly isCa: boolean;
   readonly pathLength: number | undefined;
   readonly extendedKeyUsages: readonly ('serverAuth' | 'clientAuth')[];
@@ -65,7 +67,7 @@ export function createTestCertificate(options: TestCertificateOptions): Buffer {
 }
 
 function extensions(options: TestCertificateOptions): Buffer[] {
-  const { keyUsages, extendedKeyUsages, uriNames, dnsNames } = options;
+  const { keyUsages, isKeyUsageCritical = true, extendedKeyUsages, uriNames, dnsNames } = options;
   const list = [
     extension(OID.basicConstraints, true, basicConstraints(options)),
     extension(OID.subjectKeyIdentifier, false, derOctetString(keyIdentifier(options.publicKey))),
@@ -75,7 +77,8 @@ function extensions(options: TestCertificateOptions): Buffer[] {
       derSequence(derElement(contextTag(0, false), keyIdentifier(options.issuerPublicKey))),
     ),
   ];
-  if (keyUsages !== undefined) list.push(extension(OID.keyUsage, true, keyUsageBits(keyUsages)));
+  if (keyUsages !== undefined)
+    list.push(extension(OID.keyUsage, isKeyUsageCritical, keyUsageBits(keyUsages)));
   if (extendedKeyUsages.length > 0) {
     const purposes = extendedKeyUsages.map((purpose) => encodeOid(OID[purpose]));
     list.push(extension(OID.extendedKeyUsage, false, derSequence(...purposes)));
