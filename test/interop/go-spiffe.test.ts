@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { authorizeId, createTlsServer, parseSpiffeId, tlsClientOptions, X509Source } from '@bonafide/sdk';
+import {
+  authorizeId,
+  createTlsServer,
+  JwtSource,
+  parseSpiffeId,
+  tlsClientOptions,
+  X509Source,
+} from '@bonafide/sdk';
 import { launchAgent, type LaunchedAgent } from '@bonafide/testing/launch-agent';
 import { launchServer, type LaunchedServer } from '@bonafide/testing/launch-server';
 import { runProcess } from '@bonafide/testing/run-command';
@@ -52,7 +59,7 @@ describe.runIf(hasGo)('go-spiffe (needs go on the PATH)', () => {
     await server.commandOutput(
       ...['entry', 'create', '--parent-id', agent.spiffeId, '--spiffe-id', spiffeId],
       ...['--selector', `unix:uid:${process.getuid?.() ?? 0}`, '--selector', `unix:path:${path}`],
-      ...['--x509-svid-ttl', '8'],
+      ...['--x509-svid-ttl', '8', '--hint', 'internal'],
     );
   }
 
@@ -77,6 +84,44 @@ describe.runIf(hasGo)('go-spiffe (needs go on the PATH)', () => {
     expect(updates.map(({ spiffeId }) => spiffeId)).toEqual([GO, GO, GO]);
     expect(new Set(updates.map(({ serialNumber }) => serialNumber)).size).toBe(3);
   }, 60_000);
+
+  it('fetches a JWT-SVID and its bundles, and finds it valid by them, as the agent and the SDK do', async () => {
+    const [line = ''] = await goWorkload('jwt', 'spiffe://example.org/reports');
+    const answer = JSON.parse(line) as { token: string };
+    expect(answer).toMatchObject({
+      spiffeId: GO,
+      hint: 'internal',
+      audience: ['spiffe://example.org/reports'],
+      byBundles: GO,
+      byAgent: GO,
+      trustDomains: ['example.org'],
+      keys: 1,
+    });
+    await using mine = await JwtSource.create({ address: agent.address, timeoutMs: 10_000 });
+    const verified = await mine.verify(answer.token, 'spiffe://example.org/reports');
+    expect(verified.spiffeId).toBe(GO);
+  });
+
+  it('has a JWT-SVID of the SDK validated by the agent, and refused with another audience or signature', async () => {
+    await using mine = await JwtSource.create({ address: agent.address, timeoutMs: 10_000 });
+    const { token, expiresAt } = await mine.fetch('reports');
+    const [line = ''] = await goWorkload('validate', token, 'reports');
+    expect(JSON.parse(line)).toEqual({
+      spiffeId: TYPESCRIPT,
+      audience: ['reports'],
+      expiry: expiresAt.getTime() / 1000,
+    });
+    const [header, payload, signature = ''] = token.split('.');
+    const changed = `${header}.${payload}.${signature.startsWith('A') ? 'B' : 'A'}${signature.slice(1)}`;
+    for (const [text, audience] of [
+      [token, 'bank'],
+      [changed, 'reports'],
+    ] as const) {
+      const refused = await runProcess(program, ['validate', text, audience], { env: environment });
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toContain('InvalidArgument');
+    }
+  });
 
   it('is called by the SDK over mutual TLS, and refuses whom it does not expect', async () => {
     await using mine = await X509Source.create({ address: agent.address, timeoutMs: 10_000 });

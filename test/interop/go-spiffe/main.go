@@ -4,6 +4,8 @@
 //	interop watch COUNT            COUNT updates, a line each
 //	interop serve CLIENT-ID        an mTLS echo server; prints its port
 //	interop token BUNDLE-FILE TOKEN AUDIENCE   a JWT-SVID, validated by a SPIFFE bundle in a file
+//	interop jwt AUDIENCE           a JWT-SVID from the Workload API, validated by its bundles and by itself
+//	interop validate TOKEN AUDIENCE   a JWT-SVID of somebody, validated by the Workload API
 //	interop call ADDRESS SERVER-ID COUNT   COUNT requests over mTLS, a new connection each
 package main
 
@@ -36,7 +38,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("usage: interop fetch|watch|serve|call|token")
+		return fmt.Errorf("usage: interop fetch|watch|serve|call|token|jwt|validate")
 	}
 	switch {
 	case args[0] == "fetch" && len(args) == 1:
@@ -47,6 +49,10 @@ func run(ctx context.Context, args []string) error {
 		return serve(ctx, args[1])
 	case args[0] == "token" && len(args) == 4:
 		return token(args[1], args[2], args[3])
+	case args[0] == "jwt" && len(args) == 2:
+		return jwt(ctx, args[1])
+	case args[0] == "validate" && len(args) == 3:
+		return validate(ctx, args[1], args[2])
 	case args[0] == "call" && len(args) == 4:
 		return call(ctx, args[1], args[2], args[3])
 	}
@@ -206,5 +212,49 @@ func token(bundleFile, text, audience string) error {
 		"x509Authorities": len(bundle.X509Authorities()),
 		"sequence":        sequence,
 	})
+	return nil
+}
+
+func jwt(ctx context.Context, audience string) error {
+	svid, err := workloadapi.FetchJWTSVID(ctx, jwtsvid.Params{Audience: audience})
+	if err != nil {
+		return err
+	}
+	bundles, err := workloadapi.FetchJWTBundles(ctx)
+	if err != nil {
+		return err
+	}
+	byBundles, err := jwtsvid.ParseAndValidate(svid.Marshal(), bundles, []string{audience})
+	if err != nil {
+		return fmt.Errorf("by its bundles: %w", err)
+	}
+	byAgent, err := workloadapi.ValidateJWTSVID(ctx, svid.Marshal(), audience)
+	if err != nil {
+		return fmt.Errorf("by the Workload API: %w", err)
+	}
+	trustDomains, keys := []string{}, 0
+	for _, bundle := range bundles.Bundles() {
+		trustDomains = append(trustDomains, bundle.TrustDomain().Name())
+		keys += len(bundle.JWTAuthorities())
+	}
+	say(map[string]any{
+		"spiffeId":     svid.ID.String(),
+		"hint":         svid.Hint,
+		"audience":     svid.Audience,
+		"byBundles":    byBundles.ID.String(),
+		"byAgent":      byAgent.ID.String(),
+		"trustDomains": trustDomains,
+		"keys":         keys,
+		"token":        svid.Marshal(),
+	})
+	return nil
+}
+
+func validate(ctx context.Context, text, audience string) error {
+	svid, err := workloadapi.ValidateJWTSVID(ctx, text, audience)
+	if err != nil {
+		return err
+	}
+	say(map[string]any{"spiffeId": svid.ID.String(), "audience": svid.Audience, "expiry": svid.Expiry.Unix()})
 	return nil
 }
