@@ -26,6 +26,8 @@ interface World {
   readonly serverSvid: ServerSvid;
   readonly updates: X509Svid[];
   readonly setBroken: (isBroken: boolean) => void;
+  /** Runs once, when the next SVID was issued and before it is handed over. */
+  readonly whenIssued: (work: () => Promise<void>) => void;
 }
 
 async function start(): Promise<World> {
@@ -50,16 +52,27 @@ async function start(): Promise<World> {
   await rotation.start(abort.signal);
   const issuance = new X509SvidIssuance({ trustDomain, authorities: rotation, clock });
   let isBroken = false;
+  let meanwhile: (() => Promise<void>) | undefined;
   const issuer: X509SvidIssuer = {
-    issue: (request) =>
-      isBroken ? Promise.reject(new BonafideError('unavailable', 'broken')) : issuance.issue(request),
+    issue: async (request) => {
+      if (isBroken) throw new BonafideError('unavailable', 'broken');
+      const issued = await issuance.issue(request);
+      const work = meanwhile;
+      meanwhile = undefined;
+      await work?.();
+      return issued;
+    },
   };
   const serverSvid = new ServerSvid({ trustDomain, issuer, rotation, clock, log, ttlSeconds: 3600 });
   const updates: X509Svid[] = [];
   serverSvid.onUpdate((svid) => updates.push(svid));
   expect(() => serverSvid.current()).toThrow('the server has no SVID yet');
   await serverSvid.start(abort.signal);
-  return { clock, rotation, serverSvid, updates, setBroken: (value) => (isBroken = value) };
+  return {
+    ...{ clock, rotation, serverSvid, updates },
+    setBroken: (value) => (isBroken = value),
+    whenIssued: (work) => (meanwhile = work),
+  };
 }
 
 describe('ServerSvid', () => {
@@ -99,6 +112,21 @@ describe('ServerSvid', () => {
       expect(
         verifyX509Svid({ chain: serverSvid.current().certificateChain, authorities, now: clock.now() }),
       ).toBeDefined();
+    });
+  });
+
+  it('follows the authority also when that changes during a renewal', async () => {
+    const { clock, rotation, serverSvid, whenIssued } = await start();
+    whenIssued(async () => {
+      await rotation.x509.activate((await rotation.x509.prepare()).authorityId);
+    });
+    await clock.advance(HOUR_MS * 0.55);
+    await vi.waitFor(async () => {
+      await clock.advance(100);
+      const authorities = [rotation.activeX509().certificate];
+      const chain = serverSvid.current().certificateChain;
+      expect(rotation.x509.state().old).toBeDefined();
+      expect(verifyX509Svid({ chain, authorities, now: clock.now() })).toBeDefined();
     });
   });
 

@@ -32,6 +32,8 @@ export class ServerSvid {
   readonly #listeners = new Set<ServerSvidListener>();
   readonly #backoff = new Backoff({ initialMs: 1000, maximumMs: 30_000 });
   #current: X509Svid | undefined;
+  /** Whether the authority changed since it was asked for, or could not give one. */
+  #isOutdated = false;
   #timer: Timer | undefined;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -43,7 +45,8 @@ export class ServerSvid {
   async start(signal: AbortSignal): Promise<void> {
     await this.renew();
     const stopListening = this.#options.rotation.onRotation(() => {
-      this.#schedule(0, signal, true);
+      this.#isOutdated = true;
+      this.#schedule(0, signal);
     });
     signal.addEventListener(
       'abort',
@@ -75,11 +78,11 @@ export class ServerSvid {
     return turn;
   }
 
-  #schedule(delayMs: number, signal: AbortSignal, isForced = false): void {
+  #schedule(delayMs: number, signal: AbortSignal): void {
     if (signal.aborted) return;
     this.#timer?.cancel();
     this.#timer = this.#options.clock.schedule(delayMs, () => {
-      if (!isForced && !this.#isRenewalDue()) {
+      if (!this.#isRenewalDue()) {
         this.#schedule(this.#delayMs(), signal);
         return;
       }
@@ -94,7 +97,8 @@ export class ServerSvid {
             { err: error, retry_ms: Math.round(retryMs) },
             `cannot renew the server's SVID: ${errorMessage(error)}`,
           );
-          this.#schedule(retryMs, signal, true);
+          this.#isOutdated = true;
+          this.#schedule(retryMs, signal);
         },
       );
     });
@@ -105,6 +109,7 @@ export class ServerSvid {
     const spiffeId = serverId(trustDomain);
     const privateKey = await generatePrivateKey(keyType);
     const csr = await createCertificateSigningRequest(privateKey, { uriNames: [spiffeId] });
+    this.#isOutdated = false;
     const { certificateChain, notBefore, notAfter, serialNumber } = await issuer.issue({
       csr,
       spiffeId,
@@ -126,7 +131,7 @@ export class ServerSvid {
 
   /** Milliseconds until half of its life is over; also due when the clock was set back to before it began. */
   #renewalDelayMs(): number {
-    if (this.#current === undefined) return 0;
+    if (this.#current === undefined || this.#isOutdated) return 0;
     const { notBefore, notAfter } = this.#current;
     const now = this.#options.clock.now().getTime();
     if (now < notBefore.getTime()) return 0;
