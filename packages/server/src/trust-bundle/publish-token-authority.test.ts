@@ -3,6 +3,7 @@ import type { TokenAuthority } from '@bonafide/shared/bundle/trust-bundle';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { addSeconds, dateFromUnixSeconds, unixSeconds } from '@bonafide/shared/runtime/clock';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { describe, expect, it } from 'vitest';
@@ -17,7 +18,9 @@ import {
 const trustDomain = parseTrustDomain('example.org');
 const never = new AbortController().signal;
 const publicKey = exportSpki(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey);
-const key = (keyId: string): TokenAuthority => ({ publicKey, keyId, expiresAt: undefined, isTainted: false });
+const clock = new FakeClock();
+const expiresAt = addSeconds(dateFromUnixSeconds(unixSeconds(clock.now())), 3600);
+const key = (keyId: string): TokenAuthority => ({ publicKey, keyId, expiresAt, isTainted: false });
 
 async function createPublication(upstream?: TokenAuthorityPublicationOptions['upstream']): Promise<{
   readonly publication: TokenAuthorityPublication;
@@ -26,7 +29,7 @@ async function createPublication(upstream?: TokenAuthorityPublicationOptions['up
   const store = await openStore({ path: ':memory:', log: silentLogger });
   return {
     store,
-    publication: new TokenAuthorityPublication({ trustDomain, store, clock: new FakeClock(), upstream }),
+    publication: new TokenAuthorityPublication({ trustDomain, store, clock, upstream }),
   };
 }
 
@@ -57,6 +60,28 @@ describe('the token authority of a downstream server', () => {
     });
     await expect(publication.publish('jwt', key('child'), never)).rejects.toThrow('nobody there');
     expect(await store.bundles.get(trustDomain)).toBeUndefined();
+  });
+
+  it('must end some day, for nobody could take it back', async () => {
+    const { publication } = await createPublication();
+    await expect(
+      publication.publish('jwt', { ...key('child'), expiresAt: undefined }, never),
+    ).rejects.toMatchObject({ reason: 'invalid_argument' });
+  });
+
+  it('does not come back once it was revoked, nor do others that were', async () => {
+    const { publication, store } = await createPublication({
+      publishJwtAuthority: (authority) => Promise.resolve([key('revoked sister'), authority]),
+    });
+    await store.write(async ({ authorities }) => {
+      await authorities.addRevoked('revoked sister');
+      await authorities.addRevoked('revoked child');
+    });
+    expect(await publication.publish('jwt', key('child'), never)).toEqual([key('child')]);
+    await expect(publication.publish('jwt', key('revoked child'), never)).rejects.toMatchObject({
+      reason: 'failed_precondition',
+    });
+    expect((await store.bundles.get(trustDomain))?.jwtAuthorities).toEqual([key('child')]);
   });
 
   it('finds room in the bundle, or is refused', async () => {

@@ -31,8 +31,8 @@ export class TokenAuthorityPublication {
   /**
    * Publishing what is published already changes nothing.
    * @returns all of the kind.
-   * @throws BonafideError `invalid_argument` for a key that is none or has expired; `already_exists` when another key has its ID;
-   * `resource_exhausted` when there are too many; as the upstream authority says.
+   * @throws BonafideError `invalid_argument` for a key that is none, has expired or never would; `failed_precondition` for one that was
+   * revoked; `already_exists` when another key has its ID; `resource_exhausted` when there are too many; as the upstream authority says.
    */
   async publish(
     kind: TokenAuthorityKind,
@@ -41,21 +41,26 @@ export class TokenAuthorityPublication {
   ): Promise<readonly TokenAuthority[]> {
     const { trustDomain, store, clock } = this.#options;
     checkAuthorities(additionsOf(kind, [authority]));
-    if (authority.expiresAt !== undefined && authority.expiresAt <= clock.now()) {
-      throw invalidArgument(`the key ${JSON.stringify(authority.keyId)} has expired`);
+    const name = JSON.stringify(authority.keyId);
+    // Nobody else could remove it: it would be believed for ever.
+    if (authority.expiresAt === undefined) throw invalidArgument(`the key ${name} has no expires_at`);
+    if (authority.expiresAt <= clock.now()) throw invalidArgument(`the key ${name} has expired`);
+    if ((await store.authorities.listRevoked()).includes(authority.keyId)) {
+      throw new BonafideError('failed_precondition', `the key ${name} was revoked; publish another one`);
     }
     const present = (await store.bundles.get(trustDomain)) ?? emptyBundle(trustDomain);
     checkRoom(present, kind, authority);
     // Above first: what nobody up there knows would verify only below us.
     const published = [...((await this.#publishAbove(kind, authority, signal)) ?? []), authority];
-    const additions = additionsOf(kind, published);
-    if (appendToBundle(present, additions) === present) return authoritiesOf(present, kind);
-    const bundle = await store.write((transaction) =>
-      editOwnBundle(transaction, trustDomain, (own) => {
+    const unrevoked = additionsOf(kind, await withoutRevoked(published, store));
+    if (appendToBundle(present, unrevoked) === present) return authoritiesOf(present, kind);
+    const bundle = await store.write(async (transaction) => {
+      const additions = additionsOf(kind, await withoutRevoked(published, transaction));
+      return editOwnBundle(transaction, trustDomain, (own) => {
         checkRoom(own, kind, authority);
         return appendToBundle(own, additions);
-      }),
-    );
+      });
+    });
     return authoritiesOf(bundle, kind);
   }
 
@@ -85,6 +90,15 @@ function checkRoom(bundle: TrustBundle, kind: TokenAuthorityKind, authority: Tok
     const message = `the trust bundle would have more than ${MAX_TOKEN_AUTHORITIES} ${kind.toUpperCase()} authorities`;
     throw new BonafideError('resource_exhausted', message);
   }
+}
+
+/** Whatever is published above: what an operator revoked here does not come back. */
+async function withoutRevoked(
+  published: readonly TokenAuthority[],
+  { authorities }: Pick<Store, 'authorities'>,
+): Promise<readonly TokenAuthority[]> {
+  const revoked = new Set(await authorities.listRevoked());
+  return published.filter(({ keyId }) => !revoked.has(keyId));
 }
 
 function authoritiesOf(bundle: TrustBundle, kind: TokenAuthorityKind): readonly TokenAuthority[] {
