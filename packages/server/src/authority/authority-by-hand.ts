@@ -49,7 +49,7 @@ export class AuthorityByHand<Authority extends AuthorityRecord> {
     });
   }
 
-  /** @throws BonafideError `invalid_argument` unless it is the prepared one. */
+  /** @throws BonafideError `invalid_argument` unless it is the prepared one, `failed_precondition` when that must not sign. */
   async activate(authorityId: string): Promise<Authority> {
     const { slots, loop } = this.#options;
     if (authorityId === '') throw invalidArgument('no authority ID provided');
@@ -59,6 +59,12 @@ export class AuthorityByHand<Authority extends AuthorityRecord> {
       }
       if (slots.in('prepared')[0]?.authorityId !== authorityId)
         throw invalidArgument('unexpected authority ID');
+      if (slots.rotationState().prepared?.isUsable !== true) {
+        throw new BonafideError(
+          'failed_precondition',
+          'the prepared authority is tainted or its key is lost; prepare another one',
+        );
+      }
       await slots.activate();
       return present(slots.in('active')[0]);
     });

@@ -80,7 +80,7 @@ export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthor
     const token = (kind: TokenAuthorityRecord['kind']): RotatingKind<TokenAuthorityRecord> =>
       rotatingKind(
         options,
-        createTokenAuthorityMaker({ kind, keyType: keyTypes[kind], upstream }),
+        createTokenAuthorityMaker({ kind, keyType: keyTypes[kind], store: options.store, upstream }),
         () => undefined,
         {
           isUnderUpstream: false,

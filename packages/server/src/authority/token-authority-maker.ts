@@ -3,6 +3,7 @@ import type { TokenAuthority } from '@bonafide/shared/bundle/trust-bundle';
 import type { KeyType } from '@bonafide/shared/crypto/key-type';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import type { TokenAuthorityRecord } from '../store/authority-record.js';
+import type { Store } from '../store/store.js';
 import { revokeTokenAuthority, taintTokenAuthority } from '../trust-bundle/withdraw-authority.js';
 import type { AuthorityMaker } from './authority-maker.js';
 import type { UpstreamAuthority } from './upstream/upstream-authority.js';
@@ -10,6 +11,7 @@ import type { UpstreamAuthority } from './upstream/upstream-authority.js';
 export interface TokenAuthorityMakerOptions {
   readonly kind: TokenAuthorityRecord['kind'];
   readonly keyType: KeyType;
+  readonly store: Pick<Store, 'authorities'>;
   readonly upstream: UpstreamAuthority | undefined;
 }
 
@@ -18,10 +20,12 @@ const LISTS = { jwt: 'jwtAuthorities', wit: 'witAuthorities' } as const;
 export function createTokenAuthorityMaker({
   kind,
   keyType,
+  store,
   upstream,
 }: TokenAuthorityMakerOptions): AuthorityMaker<TokenAuthorityRecord> {
   const list = LISTS[kind];
 
+  /** @returns what others published there, without what was revoked here. */
   async function publishUpstream(
     authority: TokenAuthority,
     signal: AbortSignal,
@@ -31,7 +35,8 @@ export function createTokenAuthorityMaker({
       kind === 'jwt'
         ? await upstream.publishJwtAuthority?.(authority, signal)
         : await upstream.publishWitAuthority?.(authority, signal);
-    return published ?? [];
+    const revoked = new Set(await store.authorities.listRevoked());
+    return (published ?? []).filter((other) => !revoked.has(other.keyId));
   }
 
   return {

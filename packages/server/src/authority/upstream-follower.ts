@@ -72,12 +72,15 @@ export class UpstreamFollower {
       this.#before = now;
       return newlyTainted;
     });
-    if (tainted.size === 0) return;
-    log.warn(
-      { subject_key_ids: [...tainted] },
-      'the upstream authority has withdrawn authorities of its own',
-    );
-    await loop.rotate();
+    if (tainted.size > 0) {
+      log.warn(
+        { subject_key_ids: [...tainted] },
+        'the upstream authority has withdrawn authorities of its own',
+      );
+    }
+    const isLeft = slots.rotationState().active?.isUsable ?? true;
+    if (tainted.size === 0 && isLeft) return;
+    await loop.rotate(); // what it throws brings the content back here, until ours stands under another root
     onWithdrawal();
   }
 

@@ -12,7 +12,7 @@ import { createKeySigner, type Signer } from '@bonafide/shared/crypto/signer';
 import { verifyX509Svid } from '@bonafide/shared/crypto/verify-x509-svid';
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
-import { addSeconds, type Clock } from '@bonafide/shared/runtime/clock';
+import { addSeconds, dateFromUnixSeconds, unixSeconds, type Clock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
@@ -43,6 +43,10 @@ class InProcessUpstream implements UpstreamAuthority {
   readonly name = 'in-process';
   roots: readonly Root[] = [];
   isAway = false;
+  /** By their names. */
+  readonly tainted = new Set<string>();
+  /** In the place of the roots. */
+  published: readonly X509Authority[] | undefined;
   minted = 0;
   jwtAuthorities: readonly TokenAuthority[] = [];
   witAuthorities: readonly TokenAuthority[] = [];
@@ -60,7 +64,7 @@ class InProcessUpstream implements UpstreamAuthority {
       ...{ trustDomain, signer },
       notBefore: addSeconds(now, -60),
       notAfter: addSeconds(now, 365 * 24 * 3600),
-      subject: { commonName: `root ${this.roots.length}` },
+      subject: { serialNumber: `${this.roots.length}` },
     });
     const root = { signer, certificate, id: parseX509Certificate(certificate).subjectKeyId ?? '' };
     this.roots = [...this.roots, root];
@@ -68,7 +72,8 @@ class InProcessUpstream implements UpstreamAuthority {
   }
 
   authorities(): readonly X509Authority[] {
-    return this.roots.map(({ certificate }) => ({ certificate, isTainted: false }));
+    if (this.published !== undefined) return this.published;
+    return this.roots.map(({ certificate, id }) => ({ certificate, isTainted: this.tainted.has(id) }));
   }
 
   async mintX509Authority(request: X509AuthorityRequest): Promise<MintedX509Authority> {
@@ -185,6 +190,19 @@ describe('an authority under an upstream authority', () => {
     expect(verify(chain, root)).toBe('spiffe://example.org/web');
     expect(() => verify(chain.slice(0, 1), root)).toThrow();
     expect(rotation.x509.state().active.upstreamAuthorityId).toBe(root.id);
+  });
+
+  it('does not outlive its root', async () => {
+    const end = addSeconds(dateFromUnixSeconds(unixSeconds(clock.now())), 600);
+    const { signer } = root;
+    const subject = { serialNumber: '0' };
+    const validity = { notBefore: addSeconds(end, -3600), notAfter: end };
+    const certificate = await createSelfSignedAuthority({ trustDomain, signer, ...validity, subject });
+    upstream.published = [{ certificate, isTainted: false }];
+    await restart();
+    expect(rotation.activeX509().notAfter).toEqual(end);
+    const [leaf = Buffer.alloc(0)] = await issue();
+    expect(parseX509Certificate(leaf).notAfter <= end).toBe(true);
   });
 
   it('is found again by a restart, also while the upstream authority is away', async () => {
@@ -307,6 +325,49 @@ describe('what the upstream authority publishes', () => {
     await tell(upstream.content([newRoot]));
     expect(await bundled()).toEqual([[next.id, false]]);
     expect(upstream.minted).toBe(minted);
+  });
+
+  it('makes us leave a tainted root as soon as it signs under another', async () => {
+    const before = rotation.activeX509().authorityId;
+    upstream.tainted.add(root.id);
+    // It says that the root is tainted before it has moved away from it itself.
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      await expect(tell(upstream.content())).rejects.toThrow('which was tainted');
+      expect(rotation.activeX509().authorityId).toBe(before);
+    }
+    await expect(rotation.x509.prepare()).rejects.toMatchObject({ reason: 'failed_precondition' });
+    const next = await upstream.addRoot();
+    await tell(upstream.content());
+    expect(rotation.x509.state().active.upstreamAuthorityId).toBe(next.id);
+    expect(verify(await issue(), next)).toBe('spiffe://example.org/web');
+  });
+
+  it('may taint what ours is prepared under: then that is not put to use by hand either', async () => {
+    const { authorityId } = await rotation.x509.prepare();
+    await store.write(async ({ authorities }) => {
+      const prepared = (await authorities.list()).find(({ slot }) => slot === 'prepared');
+      if (prepared !== undefined) await authorities.put({ ...prepared, isTainted: true });
+    });
+    upstream.isAway = true;
+    await restart();
+    await expect(rotation.x509.activate(authorityId)).rejects.toMatchObject({
+      reason: 'failed_precondition',
+    });
+    expect(rotation.x509.state().active.authorityId).not.toBe(authorityId);
+  });
+
+  it('comes back neither by asking nor by publishing once an operator revoked it', async () => {
+    const sister = { publicKey: Buffer.from([1]), keyId: 'sister', expiresAt: undefined, isTainted: true };
+    upstream.jwtAuthorities = [...upstream.jwtAuthorities, sister];
+    await tell(upstream.content());
+    await rotation.jwt.revoke('sister');
+    const { authorityId } = await rotation.jwt.prepare();
+    const keyIds = [rotation.activeJwt().keyId, authorityId];
+    for (const look of [1, 2]) {
+      const bundle = await store.bundles.get(trustDomain);
+      expect(bundle?.jwtAuthorities.map(({ keyId }) => keyId)).toEqual(keyIds);
+      if (look === 1) await tell(upstream.content());
+    }
   });
 
   it('is kept as it was when it has no roots at all', async () => {

@@ -7,11 +7,12 @@ import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { trustDomainId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { X509Authority } from '@bonafide/shared/bundle/trust-bundle';
 import type { X509AuthorityRecord } from '../store/authority-record.js';
 import type { Store } from '../store/store.js';
 import { revokeX509Authority, taintX509Authority } from '../trust-bundle/withdraw-authority.js';
 import type { AuthorityMaker, AuthorityRequest, MadeAuthority } from './authority-maker.js';
-import { anchorIdOf, isAnchorRevoked } from './upstream/trust-anchor.js';
+import { anchorId, anchorsOf, isAnchorRevoked } from './upstream/trust-anchor.js';
 import type { UpstreamAuthority } from './upstream/upstream-authority.js';
 
 export interface X509AuthorityMakerOptions {
@@ -60,14 +61,17 @@ export function createX509AuthorityMaker(
     const csr = await createCertificateSigningRequest(signer, { uriNames: [trustDomainId(trustDomain)] });
     const minted = await above.mintX509Authority({ csr, preferredTtlSeconds: ttlSeconds }, signal);
     const { certificateChain, upstreamRoots } = minted;
-    const upstreamAuthorityId = anchorIdOf(certificateChain, upstreamRoots);
-    const revoked = new Set(await store.authorities.listRevoked());
-    if (revoked.has(upstreamAuthorityId)) {
+    const [anchor, ...sameKey] = anchorsOf(certificateChain, upstreamRoots);
+    if (anchor === undefined) {
       throw new BonafideError(
         'failed_precondition',
-        `the upstream authority still signs under ${upstreamAuthorityId}, which was revoked; have it sign under another root`,
+        'the upstream authority signed a certificate that leads to none of its own roots',
       );
     }
+    const upstreamAuthorityId = anchorId(anchor);
+    const revoked = new Set(await store.authorities.listRevoked());
+    if (revoked.has(upstreamAuthorityId)) throw withdrawn(upstreamAuthorityId, 'revoked');
+    if (anchor.isTainted) throw withdrawn(upstreamAuthorityId, 'tainted');
     const chain = certificateChain.map((der) => parseX509Certificate(der));
     const [authority] = chain;
     const record = {
@@ -79,7 +83,7 @@ export function createX509AuthorityMaker(
       upstreamAuthorityId,
       // What it signs is believed only while the whole chain above it is.
       notBefore: latest(chain.map(({ notBefore }) => notBefore)),
-      notAfter: earliest(chain.map(({ notAfter }) => notAfter)),
+      notAfter: earliest([...chain.map(({ notAfter }) => notAfter), lastEnd([anchor, ...sameKey])]),
       isTainted: false,
     } as const;
     const x509Authorities = upstreamRoots.filter((root) => !isAnchorRevoked(root, revoked));
@@ -97,6 +101,18 @@ export function createX509AuthorityMaker(
     taint: taintX509Authority,
     revoke: revokeX509Authority,
   };
+}
+
+/** What would be signed under it is to be replaced, or is believed by nobody. */
+function withdrawn(upstreamAuthorityId: string, how: 'tainted' | 'revoked'): BonafideError {
+  return new BonafideError(
+    'failed_precondition',
+    `the upstream authority still signs under ${upstreamAuthorityId}, which was ${how}; have it sign under another root`,
+  );
+}
+
+function lastEnd(anchors: readonly X509Authority[]): Date {
+  return latest(anchors.map(({ certificate }) => parseX509Certificate(certificate).notAfter));
 }
 
 function latest(dates: readonly Date[]): Date {

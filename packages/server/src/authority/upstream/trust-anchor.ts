@@ -2,28 +2,21 @@
 import { subjectKeyIdentifier } from '@bonafide/shared/crypto/subject-public-key';
 import { parseX509Certificate, type X509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import type { X509Authority } from '@bonafide/shared/bundle/trust-bundle';
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 
 /** Old roots do without the extension; theirs is computed as RFC 5280 section 4.2.1.2 would. */
 export function anchorId({ certificate }: Pick<X509Authority, 'certificate'>): string {
   return idOf(parseX509Certificate(certificate));
 }
 
-/**
- * Of the anchor that the chain leads to.
- * @throws BonafideError `failed_precondition` when it leads to none of `roots`.
- */
-export function anchorIdOf(chain: readonly Buffer[], roots: readonly X509Authority[]): string {
+/** Those that the chain leads to: one, or several certificates of one key. */
+export function anchorsOf(
+  chain: readonly Buffer[],
+  roots: readonly X509Authority[],
+): readonly X509Authority[] {
   const last = chain.at(-1);
-  const top = last === undefined ? undefined : parseX509Certificate(last);
-  const anchor = roots
-    .map(({ certificate }) => parseX509Certificate(certificate))
-    .find((root) => top !== undefined && isIssuer(root, top));
-  if (anchor !== undefined) return idOf(anchor);
-  throw new BonafideError(
-    'failed_precondition',
-    'the upstream authority signed a certificate that leads to none of its own roots',
-  );
+  if (last === undefined) return [];
+  const top = parseX509Certificate(last);
+  return roots.filter(({ certificate }) => isIssuer(parseX509Certificate(certificate), top));
 }
 
 export function isAnchorRevoked(root: X509Authority, revoked: ReadonlySet<string>): boolean {
