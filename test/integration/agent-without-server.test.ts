@@ -36,7 +36,7 @@ describe('an agent whose server is away', () => {
   });
 
   it('stops serving an SVID the moment it expires, and serves again when the server is back', async () => {
-    const pair = await startPair({ x509SvidTtl: 3 });
+    const pair = await startPair({ x509SvidTtl: 6 });
     const { server } = pair;
     await using agent = pair.agent;
     const { port } = server;
