@@ -14,6 +14,7 @@ import { AcmeCertificate } from '@bonafide/shared/serving-certificate/acme/acme-
 import { createServingHttpsServer } from '@bonafide/shared/serving-certificate/serving-https-server';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { findFreePort } from '@bonafide/testing/free-port';
+import { launchServer } from '@bonafide/testing/launch-server';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { createTestCertificate } from '@bonafide/testing/test-certificate';
 import { waitFor } from '@bonafide/testing/wait-for';
@@ -151,6 +152,48 @@ describe.runIf(pebble !== undefined)('ACME (needs go and its module proxy, for p
       `${certificate.current()?.cert.split('-----END CERTIFICATE-----\n')[0] ?? ''}-----END CERTIFICATE-----\n`,
     );
   }, 60_000);
+
+  it('does not chase a clock by which every new certificate is due already', async () => {
+    const logFile = folder.join('stale.log');
+    const log = createLogger({ level: 'info', format: 'json', file: logFile });
+    const clock = new FakeClock(new Date(Date.now() + 7_200_000));
+    await serve({ clock, log });
+    await waitFor(
+      'the complaint',
+      async () => {
+        await clock.advance(1_000); // the polls of the order
+        return readFileSync(logFile, 'utf8').includes('compare the clocks');
+      },
+      { limitMs: 30_000 },
+    );
+  }, 60_000);
+
+  it("gives a server's bundle endpoint its certificate", async () => {
+    const acme = {
+      directory_url: directoryUrl.href,
+      domain_name: 'one.example',
+      email: 'ops@one.example',
+      tos_accepted: true,
+    };
+    const endpoint = { address: '127.0.0.1', port: tlsPort, profile: { https_web: { acme } } };
+    await using launched = await launchServer({
+      directory: folder.path,
+      config: { server: { federation: { bundle_endpoint: endpoint } } },
+      // The authority's own certificate is of no public root.
+      env: { NODE_EXTRA_CA_CERTS: folder.join('pebble.crt') },
+    });
+    const names = await waitFor(
+      'a certificate',
+      () =>
+        presented(tlsPort).then(
+          ({ subjectaltname }) => subjectaltname,
+          () => undefined,
+        ),
+      { limitMs: 30_000, explain: () => launched.process.output },
+    );
+    expect(names).toBe('DNS:one.example');
+    expect(statSync(folder.join('server/bundle-acme')).mode & 0o777).toBe(0o700);
+  }, 90_000);
 
   it('orders anew when the names have changed, and says what the authority refuses', async () => {
     const logFile = folder.join('log');
