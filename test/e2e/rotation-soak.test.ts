@@ -18,7 +18,6 @@ type Kind = (typeof KINDS)[number];
 
 interface AuthorityStates {
   readonly active: { readonly authority_id: string };
-  readonly old: { readonly authority_id: string } | null;
 }
 
 class Operator {
@@ -32,18 +31,20 @@ class Operator {
     return (await this.#states(kind)).active.authority_id;
   }
 
-  async old(kind: Kind): Promise<string | undefined> {
-    return (await this.#states(kind)).old?.authority_id;
-  }
-
-  /** @returns the authority that signed until now. */
+  /** Again when the server's own rotation came in between. @returns the authority that signed until now. */
   async replace(kind: Kind): Promise<string> {
-    const replaced = await this.active(kind);
-    const { prepared_authority: prepared } = (await this.#run(kind, 'prepare')) as {
-      readonly prepared_authority: { readonly authority_id: string };
-    };
-    await this.#run(kind, 'activate', '--authority-id', prepared.authority_id);
-    return replaced;
+    for (let attempt = 1; ; attempt += 1) {
+      const replaced = await this.active(kind);
+      const { prepared_authority: prepared } = (await this.#run(kind, 'prepare')) as {
+        readonly prepared_authority: { readonly authority_id: string };
+      };
+      try {
+        await this.#run(kind, 'activate', '--authority-id', prepared.authority_id);
+        return replaced;
+      } catch (error) {
+        if (attempt === 3 || !String(error).includes('unexpected authority ID')) throw error;
+      }
+    }
   }
 
   async taint(kind: Kind, authorityId: string): Promise<void> {
