@@ -1,4 +1,4 @@
-/** What a workload imports: its identity from the SPIFFE Workload API, and mutual TLS by SPIFFE ID. */
+/** What a workload imports: its identity from the SPIFFE Workload API, mutual TLS by SPIFFE ID, and tokens with their proofs. */
 export {
   WorkloadApiClient,
   type FetchOptions,
