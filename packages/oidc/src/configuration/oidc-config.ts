@@ -3,12 +3,11 @@ import { durationSchema } from '@bonafide/shared/config/duration';
 import { logLevelSchema } from '@bonafide/shared/config/log-level';
 import { parsedString } from '@bonafide/shared/config/parsed-string';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import { acmeAccountSchema } from '@bonafide/shared/serving-certificate/acme/acme-account-schema';
+import { parseDomain } from '@bonafide/shared/serving-certificate/domain-name';
 import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
-import { parseDomain } from '../documents/domain.js';
 import { parseSocketAddress } from './socket-address.js';
-
-const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
 
 const path = z.string().min(1);
 const address = parsedString(parseSocketAddress);
@@ -17,14 +16,9 @@ const urlPath = z
   .string()
   .regex(/^\/[A-Za-z0-9._~!$&'()*+,;=:@/-]*$/, 'is no path of a URL; expected for example /ready');
 
-const acmeSchema = z.strictObject({
+const acmeSchema = acmeAccountSchema.extend({
   /** Empty: nothing is kept, and every start orders a new certificate. */
   cache_dir: z.string().default('./.acme-cache'),
-  directory_url: parsedString(parseHttpsUrl).prefault(LETS_ENCRYPT),
-  email: z.string().regex(/^[^\s@]+@[^\s@]+$/, 'is no email address'),
-  tos_accepted: z.boolean().refine((isAccepted) => isAccepted, {
-    message: 'must be true: it says that you accept the terms of service of the ACME authority',
-  }),
   addr: address.prefault(':443'),
 });
 
@@ -120,12 +114,6 @@ function parseUnixAddress(text: string): string {
     );
   }
   return match[1];
-}
-
-function parseHttpsUrl(text: string): URL {
-  const url = parseWebUrl(text);
-  if (url.protocol !== 'https:') throw invalidArgument(`${text} is not https`);
-  return url;
 }
 
 function parseWebUrl(text: string): URL {

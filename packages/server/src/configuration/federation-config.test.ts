@@ -73,7 +73,22 @@ it.each([
   [
     'terms that are not accepted',
     'bundle_endpoint: { port: 1, profile: { https_web: { acme: { domain_name: a.test, email: a@a.test } } } }',
-    'read the terms of service',
+    'accept the terms of service',
+  ],
+  [
+    'a port where a name is wanted',
+    'bundle_endpoint: { port: 1, profile: { https_web: { acme: { domain_name: "a.test:443", email: a@a.test, tos_accepted: true } } } }',
+    'is no domain name',
+  ],
+  [
+    'an email address that is none',
+    'bundle_endpoint: { port: 1, profile: { https_web: { acme: { domain_name: a.test, email: ops, tos_accepted: true } } } }',
+    'is no email address',
+  ],
+  [
+    'an ACME authority without TLS',
+    'bundle_endpoint: { port: 1, profile: { https_web: { acme: { domain_name: a.test, email: a@a.test, tos_accepted: true, directory_url: "http://a.test" } } } }',
+    'is no https URL',
   ],
   ['an unknown key', 'bundle_endpoints: {}', 'bundle_endpoints'],
 ])('refuses %s', (_name, federation, message) => {

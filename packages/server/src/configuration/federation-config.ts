@@ -7,11 +7,12 @@ import {
 import { durationSchema } from '@bonafide/shared/config/duration';
 import { parsedString } from '@bonafide/shared/config/parsed-string';
 import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { acmeAccountSchema } from '@bonafide/shared/serving-certificate/acme/acme-account-schema';
+import { parseDomain } from '@bonafide/shared/serving-certificate/domain-name';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
 
-const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory';
 const MOST_RELATIONSHIPS = 1000;
 
 const wholeSeconds = durationSchema.refine((seconds) => seconds >= 1, {
@@ -28,19 +29,7 @@ const webProfileSchema = z
         file_sync_interval: wholeSeconds.prefault('1h'),
       })
       .optional(),
-    acme: z
-      .strictObject({
-        directory_url: z.url({ protocol: /^https$/ }).default(LETS_ENCRYPT),
-        domain_name: z.string().min(1),
-        email: z.string().min(1),
-        tos_accepted: z
-          .boolean()
-          .default(false)
-          .refine((isAccepted) => isAccepted, {
-            message: 'must be true: read the terms of service of the ACME authority',
-          }),
-      })
-      .optional(),
+    acme: acmeAccountSchema.extend({ domain_name: parsedString(parseDomainName) }).optional(),
   })
   .refine(({ serving_cert_file: files, acme }) => (files === undefined) !== (acme === undefined), {
     message: 'needs one of serving_cert_file and acme',
@@ -107,6 +96,10 @@ function profileOf(
 
 function hasOneProfile(profile: { readonly https_web?: unknown; readonly https_spiffe?: unknown }): boolean {
   return (profile.https_web === undefined) !== (profile.https_spiffe === undefined);
+}
+
+function parseDomainName(text: string): string {
+  return parseDomain(text.toLowerCase());
 }
 
 /** Bare names only, so that two keys never mean the same trust domain. */

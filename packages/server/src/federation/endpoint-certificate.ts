@@ -31,9 +31,9 @@ export function createEndpointCertificate(
   if (web?.acme !== undefined) {
     const { directory_url: directoryUrl, domain_name: domain, email } = web.acme;
     return new AcmeCertificate({
-      directoryUrl: new URL(directoryUrl),
+      directoryUrl,
       email,
-      domains: [domain.toLowerCase()],
+      domains: [domain],
       cacheFolder: join(dataFolder, 'bundle-acme'),
       clock,
       log,
