@@ -48,6 +48,7 @@ export class X509SvidTemplate {
   readonly issuer: Buffer;
   /** Lower-case hex. */
   readonly authorityKeyId: string;
+  /** The end of everything above an SVID: of the certificate, and of those that lead from it to the trust anchor. */
   readonly notAfter: Date;
   readonly #fixedExtensions: readonly Buffer[];
   /** SVIDs of one time to live that are made within one second share their validity. */
@@ -74,7 +75,7 @@ export class X509SvidTemplate {
     this.algorithm = signatureAlgorithmFor(authority.signer.keyType);
     this.issuer = certificate.subject;
     this.authorityKeyId = certificate.subjectKeyId;
-    this.notAfter = certificate.notAfter;
+    this.notAfter = authority.notAfter < certificate.notAfter ? authority.notAfter : certificate.notAfter;
     const authorityKeyId = encodeAuthorityKeyIdentifier(Buffer.from(certificate.subjectKeyId, 'hex'));
     this.#fixedExtensions = [...FIXED_EXTENSIONS, authorityKeyId];
   }
