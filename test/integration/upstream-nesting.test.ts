@@ -236,6 +236,9 @@ describe('servers three deep', () => {
 
     const { certificateChain } = await leaf.mint('spiffe://example.org/web');
     expect(certificateChain).toHaveLength(3);
+    const { svidChain } = await callUnary(leaf.local('spire.api.server.debug.v1.Debug'), 'GetInfo', {});
+    expect(svidChain.map(({ id }) => id?.path)).toEqual(['/spire/server', '', '', '']);
+    expect(new Set(svidChain.map(({ subject }) => subject)).size).toBe(4);
     const { spiffeId } = verifyX509Svid({
       chain: certificateChain,
       authorities: [anchor],

@@ -62,8 +62,9 @@ export function createHandlers(
       rateLimits,
     }),
     'spire.api.server.debug.v1.Debug': createDebugHandlers({
+      trustDomain,
       graph,
-      serverChain: () => [...serverSvid.current().certificateChain, authorities.activeX509().certificate],
+      serverChain: () => serverSvid.current().certificateChain,
       clock,
     }),
     'spire.api.server.entry.v1.Entry': createEntryHandlers({ trustDomain, registration, graph }),
