@@ -1,10 +1,16 @@
 /** The parent server as this one calls it: by mutual TLS, with the identity that the Workload API gives now. */
-import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import {
+  BonafideError,
+  errorMessage,
+  hasReason,
+  invalidArgument,
+} from '@bonafide/shared/errors/bonafide-error';
 import { callUnary, type CallSettings } from '@bonafide/shared/rpc/client-call';
 import { bundleFromProto, tokenAuthoritiesFromProto } from '@bonafide/shared/rpc/codec/bundle';
 import type { JWTKey__Output } from '@bonafide/shared/rpc/gen/spire/api/types/JWTKey';
 import type { TokenAuthority, TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { unixSeconds, type Clock } from '@bonafide/shared/runtime/clock';
+import { checkAuthorities } from '../../../trust-bundle/check-authorities.js';
 import type { X509AuthorityRequest } from '../upstream-authority.js';
 import { ParentConnection, type ParentClients } from './parent-connection.js';
 import type { WorkloadIdentity } from './read-workload-identity.js';
@@ -48,10 +54,17 @@ export class ParentServer {
   }
 
   async bundle(signal: AbortSignal): Promise<TrustBundle> {
-    const bundle = await this.#call(signal, ({ bundle }, settings) =>
+    const answer = await this.#call(signal, ({ bundle }, settings) =>
       callUnary(bundle, 'GetBundle', {}, settings),
     );
-    return bundleFromProto(bundle);
+    return this.#read('GetBundle', () => {
+      const bundle = bundleFromProto(answer);
+      if (bundle.trustDomain !== this.#options.trustDomain) {
+        throw invalidArgument(`the bundle is of trust domain ${bundle.trustDomain}`);
+      }
+      checkAuthorities(bundle);
+      return bundle;
+    });
   }
 
   /** @returns every JWT authority of the trust domain. */
@@ -62,7 +75,11 @@ export class ParentServer {
     const { jwtAuthorities } = await this.#call(signal, ({ bundle }, settings) =>
       callUnary(bundle, 'PublishJWTAuthority', { jwtAuthority: keyToProto(authority) }, settings),
     );
-    return tokenAuthoritiesFromProto(jwtAuthorities, 'jwt_authorities');
+    return this.#read('PublishJWTAuthority', () => {
+      const published = tokenAuthoritiesFromProto(jwtAuthorities, 'jwt_authorities');
+      checkAuthorities({ jwtAuthorities: published });
+      return published;
+    });
   }
 
   /** @returns every WIT authority of the trust domain. */
@@ -73,7 +90,11 @@ export class ParentServer {
     const { witAuthorities } = await this.#call(signal, ({ bundle }, settings) =>
       callUnary(bundle, 'PublishWITAuthority', { witAuthority: keyToProto(authority) }, settings),
     );
-    return tokenAuthoritiesFromProto(witAuthorities, 'wit_authorities');
+    return this.#read('PublishWITAuthority', () => {
+      const published = tokenAuthoritiesFromProto(witAuthorities, 'wit_authorities');
+      checkAuthorities({ witAuthorities: published });
+      return published;
+    });
   }
 
   /** Later calls are made under it. */
@@ -119,6 +140,16 @@ export class ParentServer {
     const renewAt = (notBefore.getTime() + notAfter.getTime()) / 2;
     const now = this.#options.clock.now().getTime();
     return now >= notBefore.getTime() && now < renewAt ? this.#connection : undefined;
+  }
+
+  /** What cannot be read would become part of our bundle, and that of everybody below. */
+  #read<T>(method: string, read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      const problem = `the answer to ${method} cannot be used: ${errorMessage(error)}`;
+      throw new BonafideError('failed_precondition', this.#named(problem), { cause: error });
+    }
   }
 
   #failed(error: unknown): unknown {
