@@ -33,6 +33,7 @@ export interface UpstreamFollowerOptions {
 
 export class UpstreamFollower {
   readonly #options: UpstreamFollowerOptions;
+  /** What it published when it last told us; undefined after a start. */
   #before: UpstreamBundle | undefined;
 
   constructor(options: UpstreamFollowerOptions) {
@@ -58,10 +59,11 @@ export class UpstreamFollower {
       throw new BonafideError('failed_precondition', 'the upstream authority publishes no X.509 authorities');
     }
     const tainted = await loop.take(async () => {
-      const now = this.#withOurs(await this.#unrevoked(content));
-      const change = { before: this.#before, now, kept: this.#keptTokens() };
-      const follow = (bundle: TrustBundle): TrustBundle => followUpstreamBundle(bundle, change);
       const bundle = (await store.bundles.get(trustDomain)) ?? emptyBundle(trustDomain);
+      const before = this.#before ?? this.#beforeTheStart(bundle);
+      const now = this.#withOurs(await this.#unrevoked(content), before);
+      const change = { before, now, kept: this.#keptTokens() };
+      const follow = (bundle: TrustBundle): TrustBundle => followUpstreamBundle(bundle, change);
       const newlyTainted = taintedSince(bundle, follow(bundle));
       if (follow(bundle) !== bundle) {
         await slots.write(async (transaction) => {
@@ -96,17 +98,26 @@ export class UpstreamFollower {
   }
 
   /** A root that was taken back while ours stands under it is tainted first: SVIDs move away from it before it is gone. */
-  #withOurs(now: UpstreamBundle): UpstreamBundle {
+  #withOurs(now: UpstreamBundle, before: UpstreamBundle): UpstreamBundle {
     const { slots } = this.#options;
     const published = new Set(now.x509Authorities.map(x509Key));
     const above = new Set(
       [...slots.in('active'), ...slots.in('prepared')].map(({ upstreamAuthorityId }) => upstreamAuthorityId),
     );
-    const needed = (this.#before?.x509Authorities ?? []).filter(
+    const needed = before.x509Authorities.filter(
       (root) => !published.has(x509Key(root)) && above.has(anchorId(root)),
     );
     const withdrawn = needed.map((root): X509Authority => ({ ...root, isTainted: true }));
     return { ...now, x509Authorities: [...now.x509Authorities, ...withdrawn] };
+  }
+
+  /** The roots that authorities of ours stand under: whatever else is in the bundle may have come from elsewhere. */
+  #beforeTheStart(bundle: TrustBundle): UpstreamBundle {
+    const { slots } = this.#options;
+    const records = [...slots.in('active'), ...slots.in('prepared'), ...slots.in('old')];
+    const above = new Set(records.map(({ upstreamAuthorityId }) => upstreamAuthorityId));
+    const x509Authorities = bundle.x509Authorities.filter((root) => above.has(anchorId(root)));
+    return { x509Authorities, jwtAuthorities: [], witAuthorities: [] };
   }
 
   #keptTokens(): ReadonlySet<string> {

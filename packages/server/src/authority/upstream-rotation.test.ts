@@ -327,6 +327,31 @@ describe('what the upstream authority publishes', () => {
     expect(upstream.minted).toBe(minted);
   });
 
+  it('is taken back also when that happened while we were stopped', async () => {
+    const operators = await upstream.addRoot();
+    await store.write(async ({ bundles }) => {
+      const bundle = await bundles.get(trustDomain);
+      const x509Authorities = [root, operators].map(({ certificate }) => ({ certificate, isTainted: false }));
+      if (bundle !== undefined) await bundles.put({ ...bundle, x509Authorities });
+    });
+    upstream.roots = [];
+    const next = await upstream.addRoot();
+    await restart();
+    await tell(upstream.content());
+    expect(rotation.x509.state().active.upstreamAuthorityId).toBe(next.id);
+    expect(await bundled()).toEqual([
+      [root.id, true],
+      [operators.id, false],
+      [next.id, false],
+    ]);
+    await restart();
+    await tell(upstream.content());
+    expect(await bundled()).toEqual([
+      [operators.id, false],
+      [next.id, false],
+    ]);
+  });
+
   it('makes us leave a tainted root as soon as it signs under another', async () => {
     const before = rotation.activeX509().authorityId;
     upstream.tainted.add(root.id);

@@ -6,8 +6,8 @@ import { appendToBundle } from './merge-bundle.js';
 export type UpstreamBundle = Pick<TrustBundle, 'x509Authorities' | 'jwtAuthorities' | 'witAuthorities'>;
 
 export interface UpstreamChange {
-  /** What it published when it was last asked; undefined: not known, and nothing is taken back. */
-  readonly before: UpstreamBundle | undefined;
+  /** What it published before: what is not there any more is taken back. */
+  readonly before: UpstreamBundle;
   readonly now: UpstreamBundle;
   /** Keys by which authorities are kept although they are not published any more: our own signers stand under them. */
   readonly kept: ReadonlySet<string>;
@@ -22,13 +22,13 @@ export function followUpstreamBundle(
     ...bundle,
     x509Authorities: follow(
       bundle.x509Authorities,
-      before?.x509Authorities,
+      before.x509Authorities,
       now.x509Authorities,
       kept,
       x509Key,
     ),
-    jwtAuthorities: follow(bundle.jwtAuthorities, before?.jwtAuthorities, now.jwtAuthorities, kept, tokenKey),
-    witAuthorities: follow(bundle.witAuthorities, before?.witAuthorities, now.witAuthorities, kept, tokenKey),
+    jwtAuthorities: follow(bundle.jwtAuthorities, before.jwtAuthorities, now.jwtAuthorities, kept, tokenKey),
+    witAuthorities: follow(bundle.witAuthorities, before.witAuthorities, now.witAuthorities, kept, tokenKey),
   };
   const appended = appendToBundle({ ...followed, sequenceNumber: 0 }, now);
   const isSame =
@@ -50,13 +50,13 @@ function tokenKey({ keyId }: TokenAuthority): string {
 /** What is tainted above is tainted here; nothing is ever made good again. What is gone above is gone here. */
 function follow<Authority extends { readonly isTainted: boolean }>(
   present: readonly Authority[],
-  before: readonly Authority[] | undefined,
+  before: readonly Authority[],
   now: readonly Authority[],
   kept: ReadonlySet<string>,
   keyOf: (authority: Authority) => string,
 ): readonly Authority[] {
   const published = new Map(now.map((authority) => [keyOf(authority), authority]));
-  const takenBack = new Set((before ?? []).map(keyOf).filter((key) => !published.has(key) && !kept.has(key)));
+  const takenBack = new Set(before.map(keyOf).filter((key) => !published.has(key) && !kept.has(key)));
   const isTaintedNow = (authority: Authority): boolean =>
     !authority.isTainted && published.get(keyOf(authority))?.isTainted === true;
   if (!present.some((authority) => takenBack.has(keyOf(authority)) || isTaintedNow(authority)))
