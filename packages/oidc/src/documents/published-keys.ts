@@ -53,8 +53,9 @@ export class PublishedKeys {
     this.#failingSinceMs = undefined;
     this.#failure = undefined;
     const text = formatKeySet(keys, setKeyUse);
-    const isSame = text === this.#current?.text;
-    const changedAt = isSame && this.#current !== undefined ? this.#current.changedAt : clock.now();
+    const before = this.#current;
+    const isSame = text === before?.text;
+    const changedAt = isSame ? before.changedAt : nextChange(before?.changedAt, clock.now());
     this.#current = { text, count: keys.length, changedAt, refreshHintSeconds };
     if (!isSame) log.info({ keyIds: keys.map(({ keyId }) => keyId) }, 'serving new keys');
   }
@@ -70,4 +71,9 @@ export class PublishedKeys {
     }
     this.#failure = failure;
   }
+}
+
+/** Caches compare whole seconds: no two sets have the same one, and a clock that is set back takes none back. */
+function nextChange(before: Date | undefined, now: Date): Date {
+  return before === undefined ? now : new Date(Math.max(now.getTime(), before.getTime() + 1000));
 }
