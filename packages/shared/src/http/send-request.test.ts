@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { encodePem } from '../crypto/pem.js';
 import { ScriptedEndpoint, serveText, type Script } from '@bonafide/testing/scripted-endpoint';
 import { TestAuthority } from '@bonafide/testing/test-authority';
@@ -46,6 +48,18 @@ describe('sendRequest', () => {
     expect(endpoint.requests[0]).toMatch(/^PUT \/ HTTP\/1\.1\r\n/);
     expect(endpoint.requests[0]?.toLowerCase()).toContain('content-length: 2\r\n');
     expect(endpoint.requests[0]).toContain('x-c: d\r\n');
+  });
+
+  it('believes whoever answers, and speaks without TLS, only when told to', async () => {
+    await expect(send({ tls: {} })).rejects.toMatchObject({ reason: 'unavailable' });
+    expect((await send({ tls: { isUnverified: true } })).body).toBe('hello');
+
+    const plain = createServer((_request, response) => response.end('plain'));
+    await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve));
+    const url = new URL(`http://127.0.0.1:${(plain.address() as AddressInfo).port}/`);
+    await expect(send({ url })).rejects.toMatchObject({ reason: 'invalid_argument' });
+    expect((await send({ url, allowsPlainHttp: true })).body).toBe('plain');
+    plain.close();
   });
 
   it('does not go where a redirect leads', async () => {

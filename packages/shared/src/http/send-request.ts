@@ -1,12 +1,13 @@
-/** One HTTPS request, bounded in time and in the size of its answer; redirects are answers like any other. */
-import type { IncomingHttpHeaders } from 'node:http';
+/** One HTTPS request, or HTTP where that is allowed, bounded in time and in the size of its answer; redirects are answers like any other. */
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { BonafideError, errorMessage } from '../errors/bonafide-error.js';
 
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
-  /** https only. */
+  /** https, unless plain HTTP is allowed. */
   readonly url: URL;
+  readonly allowsPlainHttp?: boolean;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   /** Of the whole exchange. */
@@ -17,11 +18,13 @@ export interface HttpRequest {
 }
 
 /** PEM. */
-interface HttpTls {
+export interface HttpTls {
   /** In the place of those that Node.js trusts. */
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
+  /** Whoever answers is believed. */
+  readonly isUnverified?: boolean;
 }
 
 export interface HttpAnswer {
@@ -32,8 +35,8 @@ export interface HttpAnswer {
 
 /** @throws BonafideError `unavailable` when there is no whole answer within the limits, `cancelled` when the signal fired. */
 export async function sendRequest(options: HttpRequest): Promise<HttpAnswer> {
-  const { url, limitMs, signal } = options;
-  if (url.protocol !== 'https:') {
+  const { url, limitMs, signal, allowsPlainHttp = false } = options;
+  if (url.protocol !== 'https:' && !(allowsPlainHttp && url.protocol === 'http:')) {
     throw new BonafideError('invalid_argument', `${url.origin} is not https`);
   }
   const limit = AbortSignal.timeout(limitMs);
@@ -50,13 +53,14 @@ function exchange(options: HttpRequest, signal: AbortSignal): Promise<HttpAnswer
   const { method, url, headers = {}, body, largestAnswerBytes, tls } = options;
   return new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
-    const request = httpsRequest(url, {
+    const send = url.protocol === 'http:' ? httpRequest : httpsRequest;
+    const request = send(url, {
       method,
       headers: { 'user-agent': 'bonafide', ...headers, ...length },
       agent: false,
       signal,
       minVersion: 'TLSv1.2',
-      rejectUnauthorized: true, // NODE_TLS_REJECT_UNAUTHORIZED has no say
+      rejectUnauthorized: tls?.isUnverified !== true, // NODE_TLS_REJECT_UNAUTHORIZED has no say
       ca: tls?.ca,
       cert: tls?.cert,
       key: tls?.key,

@@ -1,16 +1,6 @@
 /** The HTTP API of Vault and OpenBao: JSON over HTTPS with a bounded answer in bounded time, from the configured host and no other. */
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { BonafideError, errorMessage, type Reason } from '@bonafide/shared/errors/bonafide-error';
-
-export interface VaultTls {
-  /** PEM; undefined: the certificate authorities that Node brings. */
-  readonly ca: string | undefined;
-  readonly isUnverified: boolean;
-  /** PEM, for certificate authentication. */
-  readonly cert?: string | undefined;
-  readonly key?: string | undefined;
-}
+import { BonafideError, type Reason } from '@bonafide/shared/errors/bonafide-error';
+import { sendRequest, type HttpTls } from '@bonafide/shared/http/send-request';
 
 export interface VaultCall {
   readonly method: 'GET' | 'POST';
@@ -29,14 +19,14 @@ const MAX_ERROR_CHARACTERS = 500;
 export class VaultClient {
   readonly #address: URL;
   readonly #namespace: string | undefined;
-  readonly #tls: () => Promise<VaultTls>;
+  readonly #tls: () => Promise<HttpTls>;
   readonly #limitMs: number;
 
   /** @param tls asked before each call, so that certificates which were renewed on disk are used. */
   constructor(options: {
     readonly address: URL;
     readonly namespace: string | undefined;
-    readonly tls: () => Promise<VaultTls>;
+    readonly tls: () => Promise<HttpTls>;
     readonly limitMs?: number | undefined;
   }) {
     this.#address = options.address;
@@ -57,79 +47,17 @@ export class VaultClient {
     if (this.#namespace !== undefined) headers['x-vault-namespace'] = this.#namespace;
     const content = body === undefined ? undefined : JSON.stringify(body);
     if (content !== undefined) headers['content-type'] = 'application/json';
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(this.#limitMs)]);
-    const agent = await this.#agent();
-    try {
-      const { status, text } = await send(url, { method, headers, signal: limit, agent }, content);
-      return readAnswer(status, text, path);
-    } catch (error) {
-      if (error instanceof BonafideError) throw error;
-      if (signal.aborted) throw new BonafideError('cancelled', 'cancelled while Vault was asked');
-      const problem = limit.aborted ? `no answer within ${this.#limitMs / 1000} s` : errorMessage(error);
-      throw new BonafideError('unavailable', `cannot ask Vault at ${this.#address.host}: ${problem}`, {
-        cause: error,
-      });
-    } finally {
-      agent?.destroy();
-    }
-  }
-
-  async #agent(): Promise<HttpsAgent | undefined> {
-    if (this.#address.protocol !== 'https:') return undefined;
-    const { ca, isUnverified, cert, key } = await this.#tls();
-    return new HttpsAgent({
-      rejectUnauthorized: !isUnverified,
-      minVersion: 'TLSv1.2',
-      ...(ca === undefined ? {} : { ca }),
-      ...(cert === undefined ? {} : { cert }),
-      ...(key === undefined ? {} : { key }),
+    // Redirects are not followed: the token is for this host.
+    const { status, body: text } = await sendRequest({
+      ...{ method, url, headers, signal },
+      ...(content === undefined ? {} : { body: content }),
+      allowsPlainHttp: true,
+      limitMs: this.#limitMs,
+      largestAnswerBytes: MAX_ANSWER_BYTES,
+      tls: url.protocol === 'https:' ? await this.#tls() : undefined,
     });
+    return readAnswer(status, text, path);
   }
-}
-
-interface SentRequest {
-  readonly method: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly signal: AbortSignal;
-  readonly agent: HttpsAgent | undefined;
-}
-
-/** Redirects are not followed: the token is for this host. */
-function send(
-  url: URL,
-  { agent, ...options }: SentRequest,
-  content: string | undefined,
-): Promise<{ readonly status: number; readonly text: string }> {
-  return new Promise((resolve, reject) => {
-    const onResponse = (response: IncomingMessage): void => {
-      readBounded(response).then((text) => {
-        resolve({ status: response.statusCode ?? 0, text });
-      }, reject);
-    };
-    const request =
-      agent === undefined
-        ? httpRequest(url, options, onResponse)
-        : httpsRequest(url, { ...options, agent }, onResponse);
-    request.on('error', reject);
-    request.end(content);
-  });
-}
-
-async function readBounded(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_ANSWER_BYTES) {
-      response.destroy();
-      throw new BonafideError(
-        'failed_precondition',
-        `Vault's answer is longer than ${MAX_ANSWER_BYTES} bytes`,
-      );
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function readAnswer(status: number, text: string, path: string): VaultAnswer {

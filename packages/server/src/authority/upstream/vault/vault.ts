@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
+import type { HttpTls } from '@bonafide/shared/http/send-request';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { addSeconds } from '@bonafide/shared/runtime/clock';
 import { checkMintedAuthority } from '../check-minted-authority.js';
@@ -13,7 +14,7 @@ import type {
 } from '../upstream-authority.js';
 import type { UpstreamAuthorityHost, UpstreamAuthorityPlugin } from '../upstream-plugin.js';
 import { readSignedIntermediate, signIntermediateBody } from './sign-intermediate.js';
-import { VaultClient, type VaultTls } from './vault-client.js';
+import { VaultClient } from './vault-client.js';
 import {
   readVaultSettings,
   vaultConfigSchema,
@@ -108,7 +109,7 @@ class VaultAuthority implements UpstreamAuthority {
 }
 
 /** Read for each call: certificates are renewed on disk. */
-async function readTls({ caPath, isUnverified, login }: VaultSettings): Promise<VaultTls> {
+async function readTls({ caPath, isUnverified, login }: VaultSettings): Promise<HttpTls> {
   return {
     ca: caPath === undefined ? undefined : await readPem('ca_cert_path', caPath),
     isUnverified,
