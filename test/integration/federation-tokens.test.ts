@@ -61,7 +61,10 @@ function keyIds(method: 'FetchJWTBundles' | 'FetchWITBundles'): Promise<Record<s
     async (client, settings) => {
       const { bundles } = await firstOf(openServerStream(client, method, {}, settings));
       return Object.fromEntries(
-        Object.entries(bundles).map(([id, jwks]) => [id, readJwkSet(Buffer.from(jwks), use).map(({ keyId }) => keyId)]),
+        Object.entries(bundles).map(([id, jwks]) => [
+          id,
+          readJwkSet(Buffer.from(jwks), use).map(({ keyId }) => keyId),
+        ]),
       );
     },
   );
