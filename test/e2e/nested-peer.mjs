@@ -19,7 +19,12 @@ const ownId = source.svid.spiffeId;
 
 const describe = () => {
   const chain = source.svid.certificateChain.map((der) => new X509Certificate(der));
-  say({ event: 'identity', spiffeId: ownId, chain: chain.map(({ serialNumber }) => serialNumber) });
+  say({
+    event: 'identity',
+    spiffeId: ownId,
+    chain: chain.map(({ serialNumber }) => serialNumber),
+    root: chain.at(-1).issuer, // each of our authorities has a serial number in its name
+  });
 };
 describe();
 source.on('update', describe);

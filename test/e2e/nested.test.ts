@@ -17,6 +17,7 @@ const SVID_SECONDS = 6;
 interface PeerEvent {
   readonly event: 'identity' | 'problem' | 'listening' | 'answered';
   readonly chain?: readonly string[];
+  readonly root?: string;
   readonly message?: string;
   readonly port?: number;
   readonly keyId?: string;
@@ -65,6 +66,11 @@ class Peer implements Disposable {
   /** The certificates that it had so far at a place of its chain, the leaf's being 0. */
   serialNumbers(place: number): ReadonlySet<string> {
     return new Set(this.events.flatMap(({ chain = [] }) => chain[place] ?? []));
+  }
+
+  /** The names of the authorities above its chains. */
+  get roots(): ReadonlySet<string> {
+    return new Set(this.events.flatMap(({ root }) => root ?? []));
   }
 
   [Symbol.dispose](): void {
@@ -157,6 +163,7 @@ describe('servers nested three deep, whose authorities rotate every few seconds'
         problems: [...above.problems, ...below.problems].slice(0, 5),
         leaf: below.serialNumbers(1).size,
         middle: below.serialNumbers(2).size,
+        roots: [above.roots.size, below.roots.size],
         keys: [above.keyIds.size, below.keyIds.size],
       });
     // The leaf's authority, the middle's above it, and the root's, which signs the SVIDs of the workload above.
@@ -165,6 +172,8 @@ describe('servers nested three deep, whose authorities rotate every few seconds'
       () =>
         below.serialNumbers(1).size >= 3 &&
         below.serialNumbers(2).size >= 3 &&
+        above.roots.size >= 2 &&
+        below.roots.size >= 2 &&
         above.keyIds.size >= 2 &&
         below.keyIds.size >= 2,
       { limitMs: 180_000, intervalMs: 250, explain: progress },

@@ -1,12 +1,15 @@
 /** Private keys in PEM files as OpenSSL writes them: PKCS#8 (RFC 5958), PKCS#1 (RFC 8017) and SEC 1 (RFC 5915), unencrypted. */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { invalidArgument } from '../errors/bonafide-error.js';
+import { DerReader } from './der/der-reader.js';
+import { DER_TAG } from './der/der-tag.js';
 import { decodePem } from './pem.js';
 
+/** With the tag of what follows the version, by which the forms differ: some releases of OpenSSL take any of them for any other. */
 const FORMS = {
-  'PRIVATE KEY': 'pkcs8',
-  'RSA PRIVATE KEY': 'pkcs1',
-  'EC PRIVATE KEY': 'sec1',
+  'PRIVATE KEY': { type: 'pkcs8', second: DER_TAG.sequence },
+  'RSA PRIVATE KEY': { type: 'pkcs1', second: DER_TAG.integer },
+  'EC PRIVATE KEY': { type: 'sec1', second: DER_TAG.octetString },
 } as const;
 
 /** OpenSSL's `ecparam -genkey` names the curve once more in a block of its own. */
@@ -25,10 +28,14 @@ export function parsePrivateKeyPem(text: string): KeyObject {
   }
   const [der, ...more] = decodePem(label, text.replace(EC_PARAMETERS, ''));
   if (der === undefined || more.length > 0) throw invalidArgument('more than one private key; expected one');
+  const { type, second } = FORMS[label];
   try {
-    return createPrivateKey({ key: der, format: 'der', type: FORMS[label] });
+    const fields = new DerReader(der, 'private key').enter(DER_TAG.sequence, 'key');
+    fields.readInteger('version');
+    fields.readElement(second, 'content');
+    return createPrivateKey({ key: der, format: 'der', type });
   } catch (cause) {
-    throw invalidArgument(`the private key is malformed; expected ${FORMS[label].toUpperCase()}`, cause);
+    throw invalidArgument(`the private key is malformed; expected ${type.toUpperCase()}`, cause);
   }
 }
 
