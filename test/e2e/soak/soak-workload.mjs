@@ -31,7 +31,8 @@ const { spiffeId } = x509.svid;
 
 function sayIdentity() {
   const [leaf] = x509.svid.certificateChain;
-  say({ event: 'identity', spiffeId, serialNumber: new X509Certificate(leaf).serialNumber });
+  const { issuer, serialNumber } = new X509Certificate(leaf);
+  say({ event: 'identity', spiffeId, issuer, serialNumber }); // each of our authorities has a name of its own
 }
 sayIdentity();
 x509.on('update', sayIdentity);

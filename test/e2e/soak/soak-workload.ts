@@ -14,6 +14,7 @@ export interface SoakPeer {
 
 interface SoakEvent {
   readonly event: 'identity' | 'listening' | 'count' | 'failed' | 'stopped';
+  readonly issuer?: string;
   readonly serialNumber?: string;
   readonly port?: number;
   readonly answered?: number;
@@ -25,6 +26,8 @@ export class SoakWorkload implements Disposable {
   readonly id: string;
   /** Of every X.509-SVID that it had. */
   readonly serialNumbers = new Set<string>();
+  /** The name of the authority that signed the present one. */
+  issuer: string | undefined;
   answered = 0;
   failed = 0;
   /** Of the authorities that signed the tokens with which it was accepted. */
@@ -73,11 +76,12 @@ export class SoakWorkload implements Disposable {
   }
 
   #note(line: string): void {
-    const { event, answered, failed, keyIds, port, serialNumber } = JSON.parse(line) as SoakEvent;
+    const { event, answered, failed, issuer, keyIds, port, serialNumber } = JSON.parse(line) as SoakEvent;
     this.answered = answered ?? this.answered;
     this.failed = failed ?? this.failed;
     this.keyIds = keyIds ?? this.keyIds;
     this.#port ??= port;
+    this.issuer = issuer ?? this.issuer;
     if (serialNumber !== undefined) this.serialNumbers.add(serialNumber);
     if (event === 'failed') this.#failures.push(line);
     if (event === 'stopped') this.#isStopped = true;
