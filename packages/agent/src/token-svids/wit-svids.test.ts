@@ -170,7 +170,11 @@ describe('WitSvids', () => {
     await clock.advance(601_000);
     server.failure = undefined;
     const later = open(WEB);
-    await waitFor('what the server has by now', () => later.updates.length === 1);
+    // The attempt before may have ended only now, and rests for a while.
+    await waitFor('what the server has by now', async () => {
+      await clock.advance(1_000);
+      return later.updates.length > 0;
+    });
     expect(later.failures).toEqual([]);
   });
 
