@@ -10,6 +10,7 @@ import {
 } from 'node:tls';
 import { encodePem } from '@bonafide/shared/crypto/pem';
 import { exportPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
+import { TLS_POLICY } from '@bonafide/shared/crypto/tls-policy';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
@@ -134,18 +135,7 @@ function secureContextOptions(identity: TlsIdentity): SecureContextOptions {
     cert: identity.certificateChain.map((der) => encodePem('CERTIFICATE', der)).join(''),
     key: encodePem('PRIVATE KEY', exportPkcs8(identity.privateKey)),
     ca: [], // names no authority to the client, and spares OpenSSL the public ones
-    minVersion: 'TLSv1.2',
-    ciphers: [
-      'TLS_AES_128_GCM_SHA256',
-      'TLS_AES_256_GCM_SHA384',
-      'TLS_CHACHA20_POLY1305_SHA256',
-      'ECDHE-ECDSA-AES128-GCM-SHA256',
-      'ECDHE-RSA-AES128-GCM-SHA256',
-      'ECDHE-ECDSA-AES256-GCM-SHA384',
-      'ECDHE-RSA-AES256-GCM-SHA384',
-      'ECDHE-ECDSA-CHACHA20-POLY1305',
-      'ECDHE-RSA-CHACHA20-POLY1305',
-    ].join(':'),
+    ...TLS_POLICY,
     // A resumed session would carry over an identity whose authority may have been removed since.
     secureOptions: constants.SSL_OP_NO_TICKET,
   };

@@ -5,8 +5,6 @@ import { trustDomainOf, type SpiffeId } from '../spiffe-id/spiffe-id.js';
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
 import { parseCompactJws } from './compact-jws.js';
 import {
-  checkAuthorityTime,
-  checkTimes,
   quote,
   readAlgorithm,
   readKeyId,
@@ -15,7 +13,7 @@ import {
   refuseCriticalExtensions,
 } from './token-claims.js';
 import type { JsonObject } from './unique-json.js';
-import { findSigningAuthority } from './verify-signature.js';
+import { verifyToken } from './verify-signature.js';
 
 /** What clocks may be apart unless the verifier says otherwise. */
 export const DEFAULT_LEEWAY_SECONDS = 60;
@@ -61,14 +59,11 @@ export async function verifyJwtSvid(verification: JwtSvidVerification): Promise<
   const audiences = readAudience(claims);
   const times = readTimes(claims);
 
-  const trustDomain = trustDomainOf(spiffeId);
-  const trusted = bundle(trustDomain);
-  if (trusted === undefined) {
-    throw new BonafideError('unauthenticated', `no bundle is held for the trust domain ${trustDomain}`);
-  }
-  const authority = await findSigningAuthority(jws, algorithm, readKeyId(header), trusted.jwtAuthorities);
-  checkAuthorityTime(authority, now, leewaySeconds);
-  checkTimes(times, now, leewaySeconds);
+  const authority = await verifyToken({
+    ...{ jws, algorithm, spiffeId, times, now, leewaySeconds },
+    keyId: readKeyId(header),
+    authorities: bundle(trustDomainOf(spiffeId))?.jwtAuthorities,
+  });
   if (!audiences.includes(audience)) {
     throw new BonafideError('unauthenticated', `the token is not for the audience ${quote(audience)}`);
   }

@@ -1,10 +1,39 @@
-/** Looks for the authority of a bundle that signed a token. */
+/** Whether a token may be believed: signed by an authority of its trust domain's bundle, and shown in its time. */
 import type { KeyObject } from 'node:crypto';
 import type { TokenAuthority } from '../bundle/trust-bundle.js';
 import { isKeyFor, verifyJws, type JwsAlgorithm } from '../crypto/jws-algorithm.js';
 import { importSubjectPublicKeySync, parseSubjectPublicKey } from '../crypto/subject-public-key.js';
 import { BonafideError } from '../errors/bonafide-error.js';
+import { trustDomainOf, type SpiffeId } from '../spiffe-id/spiffe-id.js';
 import type { CompactJws } from './compact-jws.js';
+import { checkAuthorityTime, checkTimes, type TokenTimes } from './token-claims.js';
+
+/** A token that is well formed, and what it is held against. */
+interface TokenInQuestion {
+  readonly jws: CompactJws;
+  readonly algorithm: JwsAlgorithm;
+  /** Undefined when the token names none. */
+  readonly keyId: string | undefined;
+  readonly spiffeId: SpiffeId;
+  readonly times: TokenTimes;
+  /** Of its trust domain and its kind; undefined when no bundle is held. */
+  readonly authorities: readonly TokenAuthority[] | undefined;
+  readonly now: Date;
+  readonly leewaySeconds: number;
+}
+
+/** @returns the authority that signed. @throws BonafideError `unauthenticated`. */
+export async function verifyToken(token: TokenInQuestion): Promise<TokenAuthority> {
+  const { jws, algorithm, keyId, spiffeId, times, authorities, now, leewaySeconds } = token;
+  if (authorities === undefined) {
+    const message = `no bundle is held for the trust domain ${trustDomainOf(spiffeId)}`;
+    throw new BonafideError('unauthenticated', message);
+  }
+  const authority = await findSigningAuthority(jws, algorithm, keyId, authorities);
+  checkAuthorityTime(authority, now, leewaySeconds);
+  checkTimes(times, now, leewaySeconds);
+  return authority;
+}
 
 /** Reading a key costs as much as half a verification. Undefined: it cannot be read, or is too weak. */
 const keys = new WeakMap<TokenAuthority, KeyObject | undefined>();
@@ -16,7 +45,7 @@ const MAX_CANDIDATES = 32;
  * @returns the authority that signed.
  * @throws BonafideError `unauthenticated` saying whether the key is unknown or the signature wrong.
  */
-export async function findSigningAuthority(
+async function findSigningAuthority(
   { signingInput: data, signature }: CompactJws,
   algorithm: JwsAlgorithm,
   keyId: string | undefined,

@@ -4,13 +4,11 @@ import type { TrustBundle } from '../bundle/trust-bundle.js';
 import { isJwsAlgorithm, isKeyFor, type JwsAlgorithm } from '../crypto/jws-algorithm.js';
 import { jwkToSpki } from '../crypto/json-web-key.js';
 import { importSubjectPublicKeySync, parseSubjectPublicKey } from '../crypto/subject-public-key.js';
-import { BonafideError, invalidArgument } from '../errors/bonafide-error.js';
+import { invalidArgument } from '../errors/bonafide-error.js';
 import { trustDomainOf, type SpiffeId } from '../spiffe-id/spiffe-id.js';
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
 import { parseCompactJws, type CompactJws } from './compact-jws.js';
 import {
-  checkAuthorityTime,
-  checkTimes,
   quote,
   readAlgorithm,
   readKeyId,
@@ -21,7 +19,7 @@ import {
 } from './token-claims.js';
 import { isJsonObject, type JsonObject } from './unique-json.js';
 import { DEFAULT_LEEWAY_SECONDS } from './verify-jwt-svid.js';
-import { findSigningAuthority } from './verify-signature.js';
+import { verifyToken } from './verify-signature.js';
 
 export const WIT_SVID_TYPE = 'wit+jwt';
 
@@ -58,14 +56,9 @@ export interface VerifiedWitSvid {
 export async function verifyWitSvid(verification: WitSvidVerification): Promise<VerifiedWitSvid> {
   const { token, bundle, now, leewaySeconds = DEFAULT_LEEWAY_SECONDS } = verification;
   const { jws, algorithm, times, ...content } = readToken(token);
-  const trustDomain = trustDomainOf(content.spiffeId);
-  const trusted = bundle(trustDomain);
-  if (trusted === undefined) {
-    throw new BonafideError('unauthenticated', `no bundle is held for the trust domain ${trustDomain}`);
-  }
-  const authority = await findSigningAuthority(jws, algorithm, content.keyId, trusted.witAuthorities);
-  checkAuthorityTime(authority, now, leewaySeconds);
-  checkTimes(times, now, leewaySeconds);
+  const { spiffeId, keyId } = content;
+  const authorities = bundle(trustDomainOf(spiffeId))?.witAuthorities;
+  await verifyToken({ jws, algorithm, keyId, spiffeId, times, authorities, now, leewaySeconds });
   return content;
 }
 

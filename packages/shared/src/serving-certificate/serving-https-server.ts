@@ -2,27 +2,13 @@
 import type { RequestListener } from 'node:http';
 import { createServer as createHttpsServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
-import { createSecureContext, createServer as createTlsServer, type SecureContextOptions } from 'node:tls';
+import { createSecureContext, createServer as createTlsServer } from 'node:tls';
+import { TLS_POLICY } from '../crypto/tls-policy.js';
 import { invalidArgument } from '../errors/bonafide-error.js';
 import type { ServingCertificate } from './serving-certificate.js';
 import { isAcmeValidation } from './tls-client-hello.js';
 
 const HANDSHAKE_LIMIT_MS = 10_000;
-/** Mozilla's intermediate compatibility, which SPIFFE Federation section 5 demands, without its DHE. */
-const TLS_POLICY: SecureContextOptions = {
-  minVersion: 'TLSv1.2',
-  ciphers: [
-    'TLS_AES_128_GCM_SHA256',
-    'TLS_AES_256_GCM_SHA384',
-    'TLS_CHACHA20_POLY1305_SHA256',
-    'ECDHE-ECDSA-AES128-GCM-SHA256',
-    'ECDHE-RSA-AES128-GCM-SHA256',
-    'ECDHE-ECDSA-AES256-GCM-SHA384',
-    'ECDHE-RSA-AES256-GCM-SHA384',
-    'ECDHE-ECDSA-CHACHA20-POLY1305',
-    'ECDHE-RSA-CHACHA20-POLY1305',
-  ].join(':'),
-};
 const LARGEST_HEADERS_BYTES = 16 * 1024;
 
 export interface ServingHttpsOptions {
