@@ -47,6 +47,7 @@ export async function statementsPerChange(agents: number): Promise<number> {
         hello: { kind: 'hello', cursor: undefined, agentVersion: '' },
         transport: {
           send: (message) => {
+            if (message.kind === 'drain') return Promise.resolve();
             if (message.kind === 'delta') deltas += 1;
             else snapshots += 1;
             watch.acknowledge(message.revision);

@@ -29,6 +29,7 @@ export async function watchEntries(options: WatchEntriesOptions): Promise<void> 
     await stream.send(watchRequestToProto({ kind: 'hello', cursor, agentVersion }));
     for await (const proto of stream.messages) {
       const message = watchResponseFromProto(proto);
+      if (message.kind === 'drain') continue;
       const { logId, revision } = message;
       const change = message.kind === 'delta' ? message : snapshot.add(message);
       if (change === undefined) continue;

@@ -8,6 +8,8 @@ import type { Signer } from './key-manager.js';
 export interface AuthorityRequest {
   /** Random and URL-safe, unlike that of any other authority. */
   readonly name: string;
+  /** Of the server that makes it. */
+  readonly serverId: string;
   readonly keyId: string;
   readonly signer: Signer;
   readonly notBefore: Date;

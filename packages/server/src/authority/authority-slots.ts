@@ -100,13 +100,13 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
 
   /** The key first, then record and bundle in one transaction: whenever we die, what is recorded can sign and is published. */
   async prepare(signal: AbortSignal): Promise<void> {
-    const { trustDomain, keyManager, maker, ttlSeconds, clock, log } = this.#options;
+    const { trustDomain, store, keyManager, maker, ttlSeconds, clock, log } = this.#options;
     const name = randomBytes(NAME_BYTES).toString('base64url');
     const keyId = `${maker.keyIdPrefix}${name}`;
     const signer = await keyManager.generateKey(keyId, maker.keyType);
     const now = dateFromUnixSeconds(unixSeconds(clock.now()));
     const request = {
-      ...{ name, keyId, signer },
+      ...{ name, serverId: store.serverId, keyId, signer },
       notBefore: addSeconds(now, -NOT_BEFORE_CUSHION_SECONDS),
       notAfter: addSeconds(now, ttlSeconds),
     };
@@ -206,8 +206,9 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
   }
 
   #adopt(records: readonly AuthorityRecord[]): void {
-    const { maker } = this.#options;
-    this.#records = records.filter((record): record is Authority => maker.owns(record));
+    const { maker, store } = this.#options;
+    const ours = records.filter(({ serverId }) => serverId === store.serverId);
+    this.#records = ours.filter((record): record is Authority => maker.owns(record));
   }
 
   #findActive(): void {

@@ -45,7 +45,7 @@ export function createTokenAuthorityMaker({
     keyIdPrefix: `${kind}-signer-`,
     keyType,
     owns: (record): record is TokenAuthorityRecord => record.kind === kind,
-    make: async ({ name, keyId, signer, notBefore, notAfter }, signal) => {
+    make: async ({ name, serverId, keyId, signer, notBefore, notAfter }, signal) => {
       const publicKey = exportSpki(signer.publicKey);
       const authority = { publicKey, keyId: name, expiresAt: notAfter, isTainted: false };
       const others = await publishUpstream(authority, signal);
@@ -53,6 +53,7 @@ export function createTokenAuthorityMaker({
         record: {
           kind,
           authorityId: name,
+          serverId,
           slot: 'prepared',
           keyId,
           publicKey,

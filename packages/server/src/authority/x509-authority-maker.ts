@@ -31,7 +31,7 @@ export function createX509AuthorityMaker(
   const { trustDomain, keyType, subject, ttlSeconds, store, upstream } = options;
 
   async function makeSelfSigned(request: AuthorityRequest): Promise<MadeAuthority<X509AuthorityRecord>> {
-    const { keyId, signer, notBefore, notAfter } = request;
+    const { keyId, serverId, signer, notBefore, notAfter } = request;
     const certificate = await createSelfSignedAuthority({
       trustDomain,
       signer,
@@ -42,6 +42,7 @@ export function createX509AuthorityMaker(
     const record = {
       kind: 'x509',
       authorityId: parseX509Certificate(certificate).subjectKeyId ?? request.name,
+      serverId,
       slot: 'prepared',
       keyId,
       certificateChain: [certificate],
@@ -54,7 +55,7 @@ export function createX509AuthorityMaker(
   }
 
   async function mintUpstream(
-    { keyId, signer, name }: AuthorityRequest,
+    { keyId, serverId, signer, name }: AuthorityRequest,
     above: UpstreamAuthority,
     signal: AbortSignal,
   ): Promise<MadeAuthority<X509AuthorityRecord>> {
@@ -77,6 +78,7 @@ export function createX509AuthorityMaker(
     const record = {
       kind: 'x509',
       authorityId: authority?.subjectKeyId ?? name,
+      serverId,
       slot: 'prepared',
       keyId,
       certificateChain,

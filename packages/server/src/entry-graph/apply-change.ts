@@ -22,7 +22,7 @@ export function applyChange(
   nodes: NodeIndex,
   bundles: Map<TrustDomain, TrustBundle>,
   update: RegistryUpdate,
-): Omit<GraphChange, 'revision'> {
+): Omit<GraphChange, 'revision' | 'commits' | 'isReload'> {
   const reaches = [...applyEntries(entries, nodes, update.entries)];
   const resets: SpiffeId[] = [];
   for (const [agentId, node] of update.nodes) {
@@ -141,7 +141,7 @@ function reachOf(entries: EntryIndex, nodes: NodeIndex, entry: RegistrationEntry
 }
 
 /** Whether nothing that the agent held before counts any more. */
-function isReset(before: AttestedNode | undefined, after: AttestedNode | undefined): boolean {
+export function isReset(before: AttestedNode | undefined, after: AttestedNode | undefined): boolean {
   return before === undefined || before.isBanned !== after?.isBanned;
 }
 

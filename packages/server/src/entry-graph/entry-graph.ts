@@ -6,9 +6,9 @@ import type { Logger } from '@bonafide/shared/runtime/logger';
 import { serverId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { AttestedNode } from '../store/node-record.js';
-import type { CommittedRevision, Store } from '../store/store.js';
+import type { CommittedRevision, LogPosition, Store } from '../store/store.js';
 import { EntryIndex } from './entry-index.js';
-import { applyChange, type RegistryUpdate } from './apply-change.js';
+import { applyChange, isReset, type RegistryUpdate } from './apply-change.js';
 import type { GraphChange } from './graph-change.js';
 import { NodeIndex } from './node-index.js';
 import { agentsUnder, authorizedEntries, isAuthorized } from './reach.js';
@@ -24,16 +24,16 @@ const RETRY_MS = 1000;
 
 export class EntryGraph {
   readonly #options: EntryGraphOptions;
-  readonly #entries: EntryIndex;
-  readonly #nodes = new NodeIndex();
-  readonly #bundles = new Map<TrustDomain, TrustBundle>();
+  #entries: EntryIndex;
+  #nodes = new NodeIndex();
+  #bundles = new Map<TrustDomain, TrustBundle>();
   readonly #listeners = new Set<(change: GraphChange) => void>();
   readonly #unsubscribe: () => void;
   /** Committed, but not in memory yet. */
   #pending: CommittedRevision[] = [];
   #isLoaded = false;
   #isStopped = false;
-  #revision = 0;
+  #position: LogPosition = { revision: 0, nonce: '' };
   #work: Promise<void> = Promise.resolve();
 
   /** Reads everything, in batches; changes that are committed meanwhile are not missed. */
@@ -56,7 +56,12 @@ export class EntryGraph {
   }
 
   get revision(): number {
-    return this.#revision;
+    return this.#position.revision;
+  }
+
+  /** The last commit that is in the graph. */
+  get position(): LogPosition {
+    return this.#position;
   }
 
   get size(): { readonly entries: number; readonly nodes: number; readonly bundles: number } {
@@ -132,15 +137,26 @@ export class EntryGraph {
   }
 
   async #load(): Promise<void> {
-    const { store } = this.#options;
-    const revision = await store.currentRevision();
-    for await (const batch of store.entries.all()) for (const entry of batch) this.#entries.put(entry);
-    for await (const batch of store.nodes.all()) for (const node of batch) this.#nodes.put(node);
-    const { items } = await store.bundles.list({ size: 0, token: undefined });
-    for (const bundle of items) this.#bundles.set(bundle.trustDomain, bundle);
-    this.#revision = revision;
+    await this.#readEverything();
     this.#isLoaded = true;
     await this.#catchUp();
+  }
+
+  /** Into indexes of their own, so that questions are answered from the old ones until the new ones are whole. */
+  async #readEverything(): Promise<void> {
+    const { store, trustDomain } = this.#options;
+    const position = await store.position();
+    const entries = new EntryIndex(serverId(trustDomain));
+    const nodes = new NodeIndex();
+    const bundles = new Map<TrustDomain, TrustBundle>();
+    for await (const batch of store.entries.all()) for (const entry of batch) entries.put(entry);
+    for await (const batch of store.nodes.all()) for (const node of batch) nodes.put(node);
+    const { items } = await store.bundles.list({ size: 0, token: undefined });
+    for (const bundle of items) bundles.set(bundle.trustDomain, bundle);
+    this.#entries = entries;
+    this.#nodes = nodes;
+    this.#bundles = bundles;
+    this.#position = position;
   }
 
   #follow(committed: CommittedRevision): Promise<void> {
@@ -159,18 +175,37 @@ export class EntryGraph {
     const last = taken.at(-1);
     if (last === undefined || this.#isStopped) return;
     this.#pending = [];
-    let update: RegistryUpdate;
     try {
-      update = await this.#lookUp(taken);
+      if (isEverything(taken)) await this.#reload();
+      else await this.#apply(taken, last);
     } catch (error) {
       this.#pending = [...taken, ...this.#pending];
       this.#options.log.error({ err: error }, 'cannot read what was just written; trying again');
       this.#options.clock.schedule(RETRY_MS, () => void this.#catchUp());
-      return;
     }
+  }
+
+  async #apply(taken: readonly CommittedRevision[], { revision, nonce }: LogPosition): Promise<void> {
+    const update = await this.#lookUp(taken);
     const change = applyChange(this.#entries, this.#nodes, this.#bundles, update);
-    this.#revision = Math.max(this.#revision, last.revision);
-    this.#tell({ ...change, revision: this.#revision });
+    if (revision > this.#position.revision) this.#position = { revision, nonce };
+    const commits = taken.map((committed) => ({ revision: committed.revision, nonce: committed.nonce }));
+    this.#tell({ ...change, revision: this.#position.revision, commits, isReload: false });
+  }
+
+  async #reload(): Promise<void> {
+    const before = this.#nodes;
+    await this.#readEverything();
+    const nodes = [...new Set([...before.ids(), ...this.#nodes.ids()])];
+    this.#tell({
+      revision: this.#position.revision,
+      commits: [this.#position],
+      isReload: true,
+      reaches: [],
+      nodes,
+      resets: nodes.filter((agentId) => isReset(before.get(agentId), this.#nodes.get(agentId))),
+      bundles: [...this.#bundles.keys()],
+    });
   }
 
   #tell(change: GraphChange): void {
@@ -208,4 +243,8 @@ export class EntryGraph {
     }
     return update;
   }
+}
+
+function isEverything(revisions: readonly CommittedRevision[]): boolean {
+  return revisions.some(({ changes }) => changes.some(({ kind }) => kind === 'everything'));
 }

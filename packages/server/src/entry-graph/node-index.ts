@@ -19,6 +19,10 @@ export class NodeIndex {
     return this.#nodes.get(agentId)?.node;
   }
 
+  ids(): Iterable<SpiffeId> {
+    return this.#nodes.keys();
+  }
+
   has(agentId: SpiffeId): boolean {
     return this.#nodes.has(agentId);
   }

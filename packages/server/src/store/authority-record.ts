@@ -3,6 +3,8 @@
 export type AuthoritySlot = 'prepared' | 'active' | 'old';
 
 interface AuthorityRecordContent {
+  /** The server whose key manager has its key. */
+  readonly serverId: string;
   readonly slot: AuthoritySlot;
   /** Under which the key manager finds the private key. */
   readonly keyId: string;
@@ -34,6 +36,7 @@ export type AuthorityRecord = X509AuthorityRecord | TokenAuthorityRecord;
 export type AuthorityKind = AuthorityRecord['kind'];
 
 export interface AuthorityReader {
+  /** Of every server on the database. */
   list(): Promise<readonly AuthorityRecord[]>;
   /** Names of authorities, ours and those above us, that were revoked: whatever an upstream authority says, they are not published again. */
   listRevoked(): Promise<readonly string[]>;

@@ -3,8 +3,30 @@ import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 
 export type Change =
-  | { readonly kind: 'entry'; readonly entryId: string }
-  | { readonly kind: 'node'; readonly agentId: SpiffeId }
+  | EntryChange
+  | NodeChange
   | { readonly kind: 'bundle'; readonly trustDomain: TrustDomain }
   | { readonly kind: 'authority'; readonly authorityId: string }
-  | { readonly kind: 'federation'; readonly trustDomain: TrustDomain };
+  | { readonly kind: 'federation'; readonly trustDomain: TrustDomain }
+  /** Never in the log: it no longer reaches back to what the follower saw last, or went back in time; anything may differ. */
+  | { readonly kind: 'everything' };
+
+export interface EntryChange {
+  readonly kind: 'entry';
+  readonly entryId: string;
+  /** Of the entry before and after, each once: who went by it, and where it hung. Absent in the log of an earlier release. */
+  readonly spiffeIds?: readonly SpiffeId[];
+  readonly parentIds?: readonly SpiffeId[];
+  /** With which it federates or did. */
+  readonly trustDomains?: readonly TrustDomain[];
+}
+
+export interface NodeChange {
+  readonly kind: 'node';
+  readonly agentId: SpiffeId;
+  /**
+   * `reset`: it came, went, was banned or pardoned; `selectors`: those changed; `renewed`: nothing that says what it may hold. Absent in
+   * the log of an earlier release.
+   */
+  readonly effect?: 'reset' | 'selectors' | 'renewed';
+}

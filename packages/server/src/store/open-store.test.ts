@@ -278,6 +278,7 @@ describe('records', () => {
     const authority = {
       kind: 'x509',
       authorityId: 'abcd',
+      serverId: '',
       slot: 'prepared',
       keyId: 'x509-A',
       certificateChain: [Buffer.from([1, 2]), Buffer.from([3])],
@@ -288,6 +289,7 @@ describe('records', () => {
     } as const;
     const tokenAuthorities = (['jwt', 'wit'] as const).map((kind) => ({
       kind,
+      serverId: '',
       authorityId: `${kind}-name`,
       slot: 'old' as const,
       keyId: `${kind}-A`,

@@ -10,6 +10,8 @@ import { BundleQueries, BundleStatements } from './sql/bundles.js';
 import {
   appendRevision,
   currentRevision,
+  logPosition,
+  newNonce,
   openLog,
   readChangesSince,
   takeNextRevision,
@@ -21,7 +23,7 @@ import { migrate } from './sql/migrate.js';
 import { NodeQueries, NodeStatements } from './sql/nodes.js';
 import type { Schema } from './sql/schema.js';
 import { connectSqlite, createDatabaseFile, IN_MEMORY } from './sqlite-database.js';
-import type { CommittedRevision, Store, WriteTransaction } from './store.js';
+import type { CommittedRevision, DatabaseConnection, LogPosition, Store, WriteTransaction } from './store.js';
 
 export interface StoreOptions {
   /** A file, or `:memory:`. */
@@ -59,10 +61,19 @@ interface SqlStoreParts extends StoreOptions {
   readonly lock: DatabaseLock | undefined;
 }
 
+/** A file is there or it is not: whoever cannot use it hears of it at once. */
+const ALWAYS_CONNECTED: DatabaseConnection = {
+  state: { kind: 'connected' },
+  subscribe: () => () => undefined,
+};
+
 type Listener = (committed: CommittedRevision) => void | Promise<void>;
 
 class SqlStore implements Store {
   readonly logId: string;
+  /** A database file has one server for ever. */
+  readonly serverId = '';
+  readonly connection = ALWAYS_CONNECTED;
   readonly entries: EntryQueries;
   readonly nodes: NodeQueries;
   readonly bundles: BundleQueries;
@@ -92,6 +103,10 @@ class SqlStore implements Store {
     this.bundles = new BundleQueries(this.#reader);
     this.authorities = new AuthorityQueries(this.#reader);
     this.federation = new FederationQueries(this.#reader);
+  }
+
+  position(): Promise<LogPosition> {
+    return logPosition(this.#reader);
   }
 
   currentRevision(): Promise<number> {
@@ -158,7 +173,7 @@ class SqlStore implements Store {
         authorities: new AuthorityStatements(sql, record),
         federation: new FederationStatements(sql, record),
       });
-      const committed = { revision, changes: [...changes.values()] };
+      const committed = { revision, nonce: newNonce(), changes: [...changes.values()] };
       await appendRevision(sql, committed, this.#keepRevisions);
       return { result, committed };
     });

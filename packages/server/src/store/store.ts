@@ -10,11 +10,16 @@ import type { NodeReader, NodeWriter } from './node-record.js';
 export interface Store {
   /** Names this database for ever; a watch cursor is worth nothing against another one. */
   readonly logId: string;
+  /** Names this server among those on the database, over restarts; only itself moves its authorities. */
+  readonly serverId: string;
+  readonly connection: DatabaseConnection;
   readonly entries: EntryReader;
   readonly nodes: NodeReader;
   readonly bundles: BundleReader;
   readonly authorities: AuthorityReader;
   readonly federation: FederationReader;
+  /** The last committed transaction; revision 0 with an empty nonce in a new database. */
+  position(): Promise<LogPosition>;
   /** The revision of the last committed transaction; 0 in a new database. */
   currentRevision(): Promise<number>;
   /** Committed changes after `revision`, oldest first, at most `limit` revisions; undefined when the log no longer reaches back that far. */
@@ -22,6 +27,8 @@ export interface Store {
   /**
    * Runs `work` in one transaction that first takes the next revision, so that revision order is commit order. Whatever `work` throws
    * rolls everything back. Subscribers hear of it in revision order, after the commit and before this resolves; they must not write.
+   * What other servers commit to the same database they hear of in its place in that order. `unavailable` may mean that the connection was
+   * lost while it was being committed: then it may stand.
    * The outer store refuses to be used inside `work`.
    */
   write<T>(work: (transaction: WriteTransaction) => Promise<T>): Promise<T>;
@@ -39,10 +46,28 @@ export interface WriteTransaction {
   readonly federation: FederationReader & FederationWriter;
 }
 
-export interface CommittedRevision {
+/** A commit by name: databases that were copied, restored or failed over may count the same revisions and mean other commits. */
+export interface LogPosition {
   readonly revision: number;
+  /** Random, of the commit; empty for one by an earlier release. */
+  readonly nonce: string;
+}
+
+export interface CommittedRevision extends LogPosition {
   readonly changes: readonly Change[];
 }
+
+/** Whether the database can be reached: a server without it serves on what it holds in memory. */
+export interface DatabaseConnection {
+  readonly state: DatabaseState;
+  /** Hears of each change of the state. */
+  subscribe(listener: (state: DatabaseState) => void): () => void;
+}
+
+export type DatabaseState =
+  | { readonly kind: 'connected' }
+  /** @param problem in words, without secrets. */
+  | { readonly kind: 'lost'; readonly since: Date; readonly problem: string };
 
 /** One page of a list; `nextPageToken` is opaque and undefined on the last page. */
 export interface Page<T> {

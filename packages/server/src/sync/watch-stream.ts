@@ -115,7 +115,7 @@ export class WatchStream {
       await this.#parts.turns.take();
       for (const message of this.#takeWork()) {
         if (this.#isStopped()) return;
-        this.#sentRevision = message.revision;
+        if (message.kind !== 'drain') this.#sentRevision = message.revision;
         await this.#parts.transport.send(message);
       }
     }

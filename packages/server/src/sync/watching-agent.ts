@@ -87,6 +87,7 @@ export class WatchingAgent {
 
   #apply(message: WatchResponse): void {
     this.messages.push(message);
+    if (message.kind === 'drain') return;
     if (message.kind === 'snapshot_page') {
       this.#pages.push(message);
       if (!message.isLast) return;

@@ -13,6 +13,8 @@ const METHODS: Readonly<Record<ServiceName, string>> = {
     'FetchX509SVID> FetchX509Bundles> FetchJWTSVID FetchJWTBundles> ValidateJWTSVID FetchWITSVID> FetchWITBundles>',
   'spiffe.broker.API': 'SubscribeToX509SVID> SubscribeToX509Bundles> FetchJWTSVID SubscribeToJWTBundles>',
   'grpc.health.v1.Health': 'Check Watch> List',
+  'bonafide.agent.v1.Survival': 'Report>',
+  'bonafide.sync.v1.Delivery': 'WaitForDelivery>',
   'bonafide.sync.v1.Sync': 'Watch<>',
   'spire.api.server.agent.v1.Agent':
     'CountAgents ListAgents GetAgent DeleteAgent BanAgent AttestAgent<> RenewAgent CreateJoinToken PostStatus',

@@ -10,6 +10,16 @@ import type {
   APIHandlers as BrokerHandlers,
 } from './gen/spiffe/broker/API.js';
 import type { HealthClient, HealthDefinition, HealthHandlers } from './gen/grpc/health/v1/Health.js';
+import type {
+  SurvivalClient,
+  SurvivalDefinition,
+  SurvivalHandlers,
+} from './gen/bonafide/agent/v1/Survival.js';
+import type {
+  DeliveryClient,
+  DeliveryDefinition,
+  DeliveryHandlers,
+} from './gen/bonafide/sync/v1/Delivery.js';
 import type { SyncClient, SyncDefinition, SyncHandlers } from './gen/bonafide/sync/v1/Sync.js';
 import type { AgentClient, AgentDefinition, AgentHandlers } from './gen/spire/api/server/agent/v1/Agent.js';
 import type {
@@ -59,6 +69,8 @@ export const SERVICES = {
   SpiffeWorkloadAPI: 'spiffe/workload/workload.proto',
   'spiffe.broker.API': 'spiffe/broker/broker.proto',
   'grpc.health.v1.Health': 'grpc/health/v1/health.proto',
+  'bonafide.agent.v1.Survival': 'bonafide/agent/v1/survival.proto',
+  'bonafide.sync.v1.Delivery': 'bonafide/sync/v1/delivery.proto',
   'bonafide.sync.v1.Sync': 'bonafide/sync/v1/sync.proto',
   'spire.api.server.agent.v1.Agent': 'spire/api/server/agent/v1/agent.proto',
   'spire.api.server.bundle.v1.Bundle': 'spire/api/server/bundle/v1/bundle.proto',
@@ -82,6 +94,8 @@ export interface ServiceTypes {
   readonly SpiffeWorkloadAPI: Service<WorkloadClient, WorkloadHandlers, WorkloadDefinition>;
   readonly 'spiffe.broker.API': Service<BrokerClient, BrokerHandlers, BrokerDefinition>;
   readonly 'grpc.health.v1.Health': Service<HealthClient, HealthHandlers, HealthDefinition>;
+  readonly 'bonafide.agent.v1.Survival': Service<SurvivalClient, SurvivalHandlers, SurvivalDefinition>;
+  readonly 'bonafide.sync.v1.Delivery': Service<DeliveryClient, DeliveryHandlers, DeliveryDefinition>;
   readonly 'bonafide.sync.v1.Sync': Service<SyncClient, SyncHandlers, SyncDefinition>;
   readonly 'spire.api.server.agent.v1.Agent': Service<AgentClient, AgentHandlers, AgentDefinition>;
   readonly 'spire.api.server.bundle.v1.Bundle': Service<BundleClient, BundleHandlers, BundleDefinition>;

@@ -9,13 +9,13 @@ export type WatchRequest = WatchHello | WatchAcknowledgement;
 /** First, and once. */
 export interface WatchHello {
   readonly kind: 'hello';
-  /** How far the agent got, and in which log; undefined when it holds nothing. */
+  /** How far the agent got, and in which log, as the server said it; undefined when it holds nothing. */
   readonly cursor: WatchCursor | undefined;
   readonly agentVersion: string;
 }
 
 export interface WatchCursor {
-  /** Revisions of another log mean nothing. */
+  /** Opaque: names the log and the commit. Revisions of another log mean nothing. */
   readonly logId: string;
   readonly revision: number;
 }
@@ -27,7 +27,7 @@ interface WatchAcknowledgement {
 }
 
 /** From the server. */
-export type WatchResponse = WatchSnapshotPage | WatchDelta;
+export type WatchResponse = WatchSnapshotPage | WatchDelta | WatchDrain;
 
 /** A part of all that the agent may know. What it held before and does not find in any page is gone. */
 export interface WatchSnapshotPage {
@@ -50,4 +50,10 @@ export interface WatchDelta {
   readonly removedEntryIds: readonly string[];
   readonly upsertedBundles: readonly TrustBundle[];
   readonly removedBundleTrustDomains: readonly TrustDomain[];
+}
+
+/** The server is about to stop: open the next stream at another one, at a moment of your own choice within the spread. */
+export interface WatchDrain {
+  readonly kind: 'drain';
+  readonly spreadMs: number;
 }

@@ -44,6 +44,7 @@ export class AuthorityStatements extends AuthorityQueries implements AuthorityWr
 
   async put(record: AuthorityRecord): Promise<void> {
     const columns = {
+      server_id: record.serverId,
       kind: record.kind,
       slot: record.slot,
       key_id: record.keyId,
@@ -100,6 +101,7 @@ function keyColumns(record: AuthorityRecord): KeyColumns {
 function authorityFromRow(row: AuthorityRow): AuthorityRecord {
   const content = {
     authorityId: row.authority_id,
+    serverId: row.server_id,
     slot: row.slot as AuthoritySlot,
     keyId: row.key_id,
     notBefore: new Date(row.not_before),

@@ -1,11 +1,13 @@
 /** The change log in SQL: one row for each committed transaction, numbered without gaps, pruned at its far end. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Change } from '../change.js';
-import type { CommittedRevision } from '../store.js';
+import type { CommittedRevision, LogPosition } from '../store.js';
 import type { Queries } from './schema.js';
 
 const HEAD = 1;
+/** 12 characters of base64url. */
+const NONCE_BYTES = 9;
 
 /** Creates the one row when the database is new. @returns the log's id, which names this database for ever. */
 export async function openLog(db: Queries): Promise<string> {
@@ -21,6 +23,21 @@ export async function openLog(db: Queries): Promise<string> {
 export async function currentRevision(db: Queries): Promise<number> {
   const head = await db.selectFrom('log_head').select('revision').executeTakeFirstOrThrow();
   return head.revision;
+}
+
+export async function logPosition(db: Queries): Promise<LogPosition> {
+  const revision = await currentRevision(db);
+  const row = await db
+    .selectFrom('changes')
+    .select('nonce')
+    .where('revision', '=', revision)
+    .executeTakeFirst();
+  return { revision, nonce: row?.nonce ?? '' };
+}
+
+/** Of a commit to be. */
+export function newNonce(): string {
+  return randomBytes(NONCE_BYTES).toString('base64url');
 }
 
 /** First in every transaction: the row stays locked until the commit. */
@@ -42,7 +59,11 @@ export async function appendRevision(
 ): Promise<void> {
   await transaction
     .insertInto('changes')
-    .values({ revision: committed.revision, changes: JSON.stringify(committed.changes) })
+    .values({
+      revision: committed.revision,
+      nonce: committed.nonce,
+      changes: JSON.stringify(committed.changes),
+    })
     .execute();
   await transaction
     .deleteFrom('changes')
@@ -73,6 +94,7 @@ export async function readChangesSince(
   if (rows[0]?.revision !== revision + 1) return undefined;
   return rows.map((row) => ({
     revision: row.revision,
+    nonce: row.nonce ?? '',
     changes: JSON.parse(row.changes) as readonly Change[],
   }));
 }

@@ -139,7 +139,7 @@ export class EntryStatements extends EntryQueries implements EntryWriter {
     }
     const entry = entryFromRow(row);
     await this.#insertSets(entry);
-    this.#record({ kind: 'entry', entryId: id });
+    this.#record(changeOf(entry));
     return entry;
   }
 
@@ -155,7 +155,7 @@ export class EntryStatements extends EntryQueries implements EntryWriter {
     const after = entryFromRow(row);
     await this.#deleteSets(before);
     await this.#insertSets(after);
-    this.#record({ kind: 'entry', entryId: id });
+    this.#record(changeOf(before, after));
     return after;
   }
 
@@ -163,7 +163,7 @@ export class EntryStatements extends EntryQueries implements EntryWriter {
     const entry = await this.#existing(id);
     await this.#deleteSets(entry);
     await this.db.deleteFrom('entries').where('id', '=', id).execute();
-    this.#record({ kind: 'entry', entryId: id });
+    this.#record(changeOf(entry));
     return entry;
   }
 
@@ -200,6 +200,16 @@ export class EntryStatements extends EntryQueries implements EntryWriter {
         .execute();
     }
   }
+}
+
+function changeOf(entry: RegistrationEntry, after: RegistrationEntry = entry): Change {
+  return {
+    kind: 'entry',
+    entryId: entry.id,
+    spiffeIds: [...new Set([entry.spiffeId, after.spiffeId])],
+    parentIds: [...new Set([entry.parentId, after.parentId])],
+    trustDomains: [...new Set([...entry.federatesWith, ...after.federatesWith])],
+  };
 }
 
 function keyOf(entry: RegistrationEntry): string {

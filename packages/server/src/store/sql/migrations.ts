@@ -5,6 +5,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_registry': { up: createRegistry },
   '0002_token_authorities': { up: addTokenAuthorities },
   '0003_federation': { up: addFederation },
+  '0004_several_servers': { up: prepareForSeveralServers },
 };
 
 async function createRegistry(db: Kysely<unknown>): Promise<void> {
@@ -143,5 +144,13 @@ async function addFederation(db: Kysely<unknown>): Promise<void> {
     .addColumn('bundle_endpoint_url', 'text', (column) => column.notNull())
     .addColumn('bundle_endpoint_profile', 'text', (column) => column.notNull())
     .addColumn('endpoint_spiffe_id', 'text')
+    .execute();
+}
+
+async function prepareForSeveralServers(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('changes').addColumn('nonce', 'text').execute();
+  await db.schema
+    .alterTable('authorities')
+    .addColumn('server_id', 'text', (column) => column.notNull().defaultTo(''))
     .execute();
 }

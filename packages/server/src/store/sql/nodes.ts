@@ -102,11 +102,17 @@ export class NodeStatements extends NodeQueries implements NodeWriter {
       .onConflict((conflict) => conflict.column('agent_id').doUpdateSet(columns))
       .execute();
     // Most writes renew the SVID and leave the selectors as they are.
-    if (before === undefined || encodeSelectors(before.selectors) !== row.selectors) {
+    const changesSelectors = before === undefined || encodeSelectors(before.selectors) !== row.selectors;
+    if (changesSelectors) {
       if (before !== undefined) await this.#deleteSelectors(before);
       await this.#insertSelectors(nodeFromRow(row));
     }
-    this.#record({ kind: 'node', agentId: agentId as SpiffeId });
+    const isReset = before?.isBanned !== node.isBanned;
+    this.#record({
+      kind: 'node',
+      agentId: agentId as SpiffeId,
+      effect: isReset ? 'reset' : changesSelectors ? 'selectors' : 'renewed',
+    });
   }
 
   async delete(agentId: SpiffeId): Promise<void> {
@@ -114,7 +120,7 @@ export class NodeStatements extends NodeQueries implements NodeWriter {
     if (node === undefined) throw new BonafideError('not_found', `there is no agent ${agentId}`);
     await this.#deleteSelectors(node);
     await this.db.deleteFrom('nodes').where('agent_id', '=', agentId).execute();
-    this.#record({ kind: 'node', agentId });
+    this.#record({ kind: 'node', agentId, effect: 'reset' });
   }
 
   async #insertSelectors(node: AttestedNode): Promise<void> {

@@ -28,6 +28,8 @@ interface LogHeadRow {
 
 interface ChangeRow {
   readonly revision: number;
+  /** Null of an earlier release. */
+  readonly nonce: string | null;
   /** JSON array of changes. */
   readonly changes: string;
 }
@@ -87,6 +89,8 @@ interface JoinTokenRow {
 
 export interface AuthorityRow {
   readonly authority_id: string;
+  /** Empty: of the one server that a database had in an earlier release. */
+  readonly server_id: string;
   readonly kind: string;
   readonly slot: string;
   readonly key_id: string;

@@ -57,10 +57,14 @@ export function watchResponseFromProto(response: WatchResponse__Output): WatchRe
       return inField('snapshot_page', () => pageFromProto(requireField('step', response.snapshotPage)));
     case 'delta':
       return inField('delta', () => deltaFromProto(requireField('step', response.delta)));
+    case 'drain': {
+      const { spreadMs } = requireField('step', response.drain);
+      return { kind: 'drain', spreadMs: countFromProto('drain: spread_ms', spreadMs) };
+    }
     case undefined:
       break;
   }
-  throw invalidArgument('step: is missing; expected snapshot_page or delta');
+  throw invalidArgument('step: is missing; expected snapshot_page, delta or drain');
 }
 
 export function watchResponseToProto(response: WatchResponse): WatchResponseProto {
@@ -86,6 +90,8 @@ export function watchResponseToProto(response: WatchResponse): WatchResponseProt
           removedBundleTrustDomains: [...response.removedBundleTrustDomains],
         },
       };
+    case 'drain':
+      return { drain: { spreadMs: response.spreadMs } };
   }
 }
 
