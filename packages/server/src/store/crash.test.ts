@@ -42,7 +42,7 @@ describe('kill -9 in the middle of writing', () => {
       for (const line of acknowledged) {
         const [revision = '', id = ''] = line.split(' ');
         expect(await store.entries.get(id)).toBeDefined();
-        expect(byRevision.get(revision)).toEqual([
+        expect(byRevision.get(revision)).toMatchObject([
           { kind: 'entry', entryId: id },
           { kind: 'entry', entryId: `${id}-twin` },
         ]);

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { agentId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
+import type { EntryChange } from './change.js';
 import { exampleBundle, exampleEntry, exampleNode, exampleTrustDomain } from './example-records.js';
 import { openStore, type StoreOptions } from './open-store.js';
 import type { CommittedRevision, Store } from './store.js';
@@ -23,6 +24,13 @@ function createEntry(store: Store, path: string): Promise<string> {
   });
 }
 
+const NONCE = /^[A-Za-z0-9_-]{12}$/;
+
+function createdEntry(entryId: string, path: string): EntryChange {
+  const { spiffeId, parentId } = exampleEntry({ path });
+  return { kind: 'entry', entryId, spiffeIds: [spiffeId], parentIds: [parentId], trustDomains: [] };
+}
+
 afterEach(async () => {
   for (const store of opened.splice(0)) await store.close();
 });
@@ -37,10 +45,13 @@ describe('revisions', () => {
       await joinTokens.create({ token: 'secret', expiresAt: new Date(1), aliasId: undefined });
     });
     expect(await store.currentRevision()).toBe(2);
-    expect(await store.changesSince(0, 10)).toEqual([
-      { revision: 1, changes: [{ kind: 'entry', entryId: id }] },
-      { revision: 2, changes: [] },
+    const log = await store.changesSince(0, 10);
+    expect(log).toEqual([
+      { revision: 1, nonce: expect.stringMatching(NONCE) as string, changes: [createdEntry(id, '/a')] },
+      { revision: 2, nonce: expect.stringMatching(NONCE) as string, changes: [] },
     ]);
+    expect(log?.[0]?.nonce).not.toBe(log?.[1]?.nonce);
+    expect(await store.position()).toEqual({ revision: 2, nonce: log?.[1]?.nonce });
   });
 
   it('name everything that a transaction changed, once', async () => {
@@ -54,8 +65,9 @@ describe('revisions', () => {
     expect(await store.changesSince(0, 10)).toEqual([
       {
         revision: 1,
+        nonce: expect.stringMatching(NONCE) as string,
         changes: [
-          { kind: 'node', agentId: node.agentId },
+          { kind: 'node', agentId: node.agentId, effect: 'reset' },
           { kind: 'bundle', trustDomain: 'other.example' },
         ],
       },
@@ -242,7 +254,7 @@ describe('the database file', () => {
     await expect(openStore({ path, log: silentLogger })).rejects.toMatchObject({
       reason: 'failed_precondition',
       message: expect.stringMatching(
-        /0999_from_the_future.*newest this release knows is 0003_federation/,
+        /0999_from_the_future.*newest this release knows is 0004_several_servers/,
       ) as string,
     });
     expect(readFileSync(path).equals(before)).toBe(true);
