@@ -14,6 +14,8 @@ export interface ProcessDescription {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   readonly account?: Account;
+  /** Asks it to end; SIGTERM unless told. */
+  readonly stopSignal?: NodeJS.Signals;
   /** Asked until true; throwing counts as not yet. */
   readonly isReady: (process: LaunchedProcess) => boolean | Promise<boolean>;
   readonly readyLimitMs?: number;
@@ -90,7 +92,7 @@ export class LaunchedProcess implements AsyncDisposable {
   /** Asks it to end and waits. @throws Error when it has not ended within the limit; it is killed then. */
   async stop(limitMs = 15_000): Promise<void> {
     if (!this.isRunning) return;
-    this.#child?.kill('SIGTERM');
+    this.#child?.kill(this.#description.stopSignal ?? 'SIGTERM');
     try {
       await waitFor(`${this.#description.name} to stop`, () => !this.isRunning, {
         limitMs,
