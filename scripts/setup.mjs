@@ -1,6 +1,6 @@
 // Makes a fresh clone ready to run: the right Node, the dependencies, the build. Fast when nothing has changed.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createHash } from 'node:crypto';
 
@@ -12,6 +12,7 @@ const NODE_API_MAJOR = 22;
 export function setUp({ say = (line) => console.error(line) } = {}) {
   requireNode();
   installDependencies(say);
+  installDatabase(say);
   build(say);
 }
 
@@ -45,19 +46,54 @@ function installDependencies(say) {
 
 /** Compiling is the fallback where no prebuilt driver can be had; it is a system package, so it is installed only as root. */
 function requireCompiler(say) {
-  const missing = ['g++', 'make', 'python3'].filter(
-    (tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status !== 0,
-  );
+  const missing = ['g++', 'make', 'python3'].filter((tool) => !hasCommand(tool));
   if (missing.length === 0) return;
-  if (process.getuid?.() === 0 && spawnSync('sh', ['-c', 'command -v apt-get']).status === 0) {
-    say(`setup: installing ${missing.join(', ')} with apt-get`);
-    run('apt-get', ['update', '-qq']);
-    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...missing]);
+  if (canInstallPackages()) {
+    installPackages(say, missing);
     return;
   }
   say(
     `setup: ${missing.join(', ')} not found; if the SQLite driver has to be compiled, install: ${missing.join(' ')}`,
   );
+}
+
+/** The tests start PostgreSQL themselves; the cluster that Debian's package makes is on a port of its own and left alone. */
+function installDatabase(say) {
+  if (hasCommand('initdb') || hasDebianPostgres()) return;
+  const hint =
+    'setup: PostgreSQL not found; the tests of the store start it, so install: postgresql (13 or newer)';
+  if (!canInstallPackages()) {
+    say(hint);
+    return;
+  }
+  try {
+    installPackages(say, ['postgresql']);
+  } catch (error) {
+    say(`${error.message}\n${hint}`);
+  }
+}
+
+function hasDebianPostgres() {
+  const versions = '/usr/lib/postgresql';
+  return (
+    existsSync(versions) &&
+    readdirSync(versions).some((version) => existsSync(join(versions, version, 'bin', 'initdb')))
+  );
+}
+
+function hasCommand(name) {
+  return spawnSync('sh', ['-c', `command -v ${name}`]).status === 0;
+}
+
+function canInstallPackages() {
+  return process.getuid?.() === 0 && hasCommand('apt-get');
+}
+
+function installPackages(say, names) {
+  say(`setup: installing ${names.join(', ')} with apt-get`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  run('apt-get', ['update', '-qq'], { env });
+  run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], { env });
 }
 
 function build(say) {
