@@ -12,12 +12,13 @@ import { enumFromProto } from '@bonafide/shared/rpc/codec/field';
 import type { Bundle as BundleProto } from '@bonafide/shared/rpc/gen/spire/api/types/Bundle';
 import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
+import { sendRevisions } from '@bonafide/shared/rpc/revision-header';
 import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/status';
 import { parseTrustDomainOrId, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { callContext, type AuthorizedCallContext } from '../access/call-context.js';
 import type { Store } from '../store/store.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
-import type { FederatedBundles } from '../trust-bundle/federated-bundles.js';
+import type { FederatedBundles, WrittenBundle } from '../trust-bundle/federated-bundles.js';
 import type { OwnBundle } from '../trust-bundle/own-bundle.js';
 import { createDownstreamBundleHandlers, type DownstreamBundleOptions } from './downstream.js';
 import { pageFromProto } from './request/page.js';
@@ -46,12 +47,13 @@ export function createBundleHandlers(
       return Promise.resolve(bundleToProto(bundle, outputMask));
     }),
 
-    AppendBundle: unaryHandler(callContext, async (request) => {
-      const bundle = await ownBundle.append({
+    AppendBundle: unaryHandler(callContext, async (request, call) => {
+      const { bundle, revision } = await ownBundle.append({
         x509Authorities: x509AuthoritiesFromProto(request.x509Authorities),
         jwtAuthorities: tokenAuthoritiesFromProto(request.jwtAuthorities, 'jwt_authorities'),
         witAuthorities: tokenAuthoritiesFromProto(request.witAuthorities, 'wit_authorities'),
       });
+      sendRevisions(call, [revision]);
       return bundleToProto(bundle, request.outputMask);
     }),
 
@@ -70,32 +72,32 @@ export function createBundleHandlers(
       return bundleToProto(bundle, request.outputMask);
     }),
 
-    BatchCreateFederatedBundle: unaryHandler(callContext, async ({ bundle, outputMask }, _call, context) => ({
-      results: await each(bundle, context, async (item) => ({
-        bundle: bundleToProto(await federatedBundles.create(bundleFromProto(item)), outputMask),
-      })),
+    BatchCreateFederatedBundle: unaryHandler(callContext, async ({ bundle, outputMask }, call, context) => ({
+      results: await each(bundle, { call, context }, async (item) =>
+        written(await federatedBundles.create(bundleFromProto(item)), outputMask),
+      ),
     })),
 
-    BatchUpdateFederatedBundle: unaryHandler(callContext, async (request, _call, context) => ({
-      results: await each(request.bundle, context, async (item) => {
+    BatchUpdateFederatedBundle: unaryHandler(callContext, async (request, call, context) => ({
+      results: await each(request.bundle, { call, context }, async (item) => {
         const update = bundleUpdateFromProto(item, bundleMaskFromProto(request.inputMask));
         const updated = await federatedBundles.update(update.trustDomain, update.content);
-        return { bundle: bundleToProto(updated, request.outputMask) };
+        return written(updated, request.outputMask);
       }),
     })),
 
-    BatchSetFederatedBundle: unaryHandler(callContext, async ({ bundle, outputMask }, _call, context) => ({
-      results: await each(bundle, context, async (item) => ({
-        bundle: bundleToProto(await federatedBundles.set(bundleFromProto(item)), outputMask),
-      })),
+    BatchSetFederatedBundle: unaryHandler(callContext, async ({ bundle, outputMask }, call, context) => ({
+      results: await each(bundle, { call, context }, async (item) =>
+        written(await federatedBundles.set(bundleFromProto(item)), outputMask),
+      ),
     })),
 
-    BatchDeleteFederatedBundle: unaryHandler(callContext, async ({ trustDomains, mode }, _call, context) => {
+    BatchDeleteFederatedBundle: unaryHandler(callContext, async ({ trustDomains, mode }, call, context) => {
       const deleteMode = enumFromProto('mode', mode, DELETE_MODES);
-      const results = await each(trustDomains, context, async (name) => {
-        await federatedBundles.delete(parseTrustDomainOrId(name), deleteMode);
-        return {};
-      });
+      const results = await each(trustDomains, { call, context }, async (name) => ({
+        revision: await federatedBundles.delete(parseTrustDomainOrId(name), deleteMode),
+        answer: {},
+      }));
       return {
         results: results.map((result, index) => ({ ...result, trustDomain: trustDomains[index] ?? '' })),
       };
@@ -108,19 +110,38 @@ interface ItemResult {
   readonly bundle?: BundleProto;
 }
 
+interface WrittenItem {
+  readonly revision: number;
+  readonly answer: { readonly bundle?: BundleProto };
+}
+
+function written(
+  { bundle, revision }: WrittenBundle,
+  outputMask: Parameters<typeof bundleToProto>[1],
+): WrittenItem {
+  return { revision, answer: { bundle: bundleToProto(bundle, outputMask) } };
+}
+
 /** One after the other, as each is a transaction; every item has a status of its own. */
 async function each<Item>(
   items: readonly Item[],
-  context: AuthorizedCallContext,
-  work: (item: Item) => Promise<{ readonly bundle?: BundleProto }>,
+  {
+    call,
+    context,
+  }: { readonly call: Parameters<typeof sendRevisions>[0]; readonly context: AuthorizedCallContext },
+  work: (item: Item) => Promise<WrittenItem>,
 ): Promise<ItemResult[]> {
   const results: ItemResult[] = [];
+  const revisions: number[] = [];
   for (const item of items) {
     try {
-      results.push({ ...(await work(item)), status: OK_STATUS_PROTO });
+      const { revision, answer } = await work(item);
+      revisions.push(revision);
+      results.push({ ...answer, status: OK_STATUS_PROTO });
     } catch (error) {
       results.push({ status: statusProtoFromError(error, context) });
     }
   }
+  sendRevisions(call, revisions);
   return results;
 }

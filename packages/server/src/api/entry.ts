@@ -5,6 +5,7 @@ import { entryMaskFromProto } from '@bonafide/shared/rpc/codec/entry-mask';
 import type { Entry__Output } from '@bonafide/shared/rpc/gen/spire/api/types/Entry';
 import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
+import { sendRevisions } from '@bonafide/shared/rpc/revision-header';
 import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/status';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { callContext, callingAgent } from '../access/call-context.js';
@@ -43,12 +44,13 @@ export function createEntryHandlers(options: EntryApiOptions): Handlers<'spire.a
       return entryToProto(entry, outputMask);
     }),
 
-    BatchCreateEntry: unaryHandler(callContext, async ({ entries, outputMask }, _call, context) => {
-      const outcomes = await decodedBatch(
+    BatchCreateEntry: unaryHandler(callContext, async ({ entries, outputMask }, call, context) => {
+      const { outcomes, revision } = await decodedBatch(
         entries,
         (entry) => ({ id: entry.id || undefined, content: entryContentFromProto(entry) }),
         (items) => registration.createEntries(items),
       );
+      sendRevisions(call, [revision]);
       return {
         results: outcomes.map((outcome) => {
           if (outcome.kind === 'refused') return { status: statusProtoFromError(outcome.error, context) };
@@ -60,29 +62,28 @@ export function createEntryHandlers(options: EntryApiOptions): Handlers<'spire.a
       };
     }),
 
-    BatchUpdateEntry: unaryHandler(
-      callContext,
-      async ({ entries, inputMask, outputMask }, _call, context) => {
-        const outcomes = await decodedBatch(
-          entries,
-          (entry) => {
-            const { id, content: changes } = entryUpdateFromProto(entry, entryMaskFromProto(inputMask));
-            return { id, changes };
-          },
-          (items) => registration.updateEntries(items),
-        );
-        return {
-          results: outcomes.map((outcome) =>
-            outcome.kind === 'refused'
-              ? { status: statusProtoFromError(outcome.error, context) }
-              : { status: OK_STATUS_PROTO, entry: entryToProto(outcome.entry, outputMask) },
-          ),
-        };
-      },
-    ),
+    BatchUpdateEntry: unaryHandler(callContext, async ({ entries, inputMask, outputMask }, call, context) => {
+      const { outcomes, revision } = await decodedBatch(
+        entries,
+        (entry) => {
+          const { id, content: changes } = entryUpdateFromProto(entry, entryMaskFromProto(inputMask));
+          return { id, changes };
+        },
+        (items) => registration.updateEntries(items),
+      );
+      sendRevisions(call, [revision]);
+      return {
+        results: outcomes.map((outcome) =>
+          outcome.kind === 'refused'
+            ? { status: statusProtoFromError(outcome.error, context) }
+            : { status: OK_STATUS_PROTO, entry: entryToProto(outcome.entry, outputMask) },
+        ),
+      };
+    }),
 
-    BatchDeleteEntry: unaryHandler(callContext, async ({ ids }, _call, context) => {
-      const { outcomes } = await registration.deleteEntries(ids);
+    BatchDeleteEntry: unaryHandler(callContext, async ({ ids }, call, context) => {
+      const { outcomes, revision } = await registration.deleteEntries(ids);
+      sendRevisions(call, [revision]);
       return {
         results: outcomes.map((outcome, index) => ({
           id: ids[index] ?? '',
@@ -105,12 +106,14 @@ interface Malformed {
   readonly error: BonafideError;
 }
 
+const NOTHING_DONE: BatchResult<never> = { outcomes: [], revision: undefined };
+
 /** Decodes each item, has those that make sense worked on together, and puts all outcomes back in the order of the request. */
 async function decodedBatch<Item, Outcome>(
   entries: readonly Entry__Output[],
   decode: (entry: Entry__Output) => Item,
   work: (items: readonly Item[]) => Promise<BatchResult<Outcome>>,
-): Promise<readonly (Outcome | Malformed)[]> {
+): Promise<BatchResult<Outcome | Malformed>> {
   const items: Item[] = [];
   const malformed = entries.map((entry) => {
     try {
@@ -121,14 +124,15 @@ async function decodedBatch<Item, Outcome>(
       return { kind: 'refused', error: conversionFailed(error) } as const;
     }
   });
-  const outcomes = items.length === 0 ? [] : (await work(items)).outcomes;
-  const remaining = outcomes.values();
-  return malformed.map((refusal) => {
+  const worked = items.length === 0 ? NOTHING_DONE : await work(items);
+  const remaining = worked.outcomes.values();
+  const outcomes = malformed.map((refusal) => {
     if (refusal !== undefined) return refusal;
     const { value } = remaining.next();
     if (value === undefined) throw new BonafideError('internal', 'a batch has fewer outcomes than items');
     return value;
   });
+  return { outcomes, revision: worked.revision };
 }
 
 function conversionFailed(error: BonafideError): BonafideError {

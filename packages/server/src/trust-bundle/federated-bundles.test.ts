@@ -73,8 +73,10 @@ function createEntry(
 
 describe('FederatedBundles', () => {
   it('creates each trust domain once', async () => {
-    const { bundles } = await createBundles();
-    expect(await bundles.create(partnerBundle)).toEqual(partnerBundle);
+    const { bundles, store } = await createBundles();
+    const { bundle, revision } = await bundles.create(partnerBundle);
+    expect(bundle).toEqual(partnerBundle);
+    expect(revision).toBe(await store.currentRevision());
     expect(await bundles.get(partner)).toEqual(partnerBundle);
     await expect(bundles.create(partnerBundle)).rejects.toMatchObject({ reason: 'already_exists' });
   });
@@ -85,12 +87,15 @@ describe('FederatedBundles', () => {
       reason: 'not_found',
     });
     await bundles.create(partnerBundle);
-    expect(await bundles.update(partner, { sequenceNumber: 8 })).toEqual({
+    expect((await bundles.update(partner, { sequenceNumber: 8 })).bundle).toEqual({
       ...partnerBundle,
       sequenceNumber: 8,
     });
     const { x509Authorities } = friendBundle;
-    const updated = await bundles.update(partner, { x509Authorities, refreshHintSeconds: undefined });
+    const { bundle: updated } = await bundles.update(partner, {
+      x509Authorities,
+      refreshHintSeconds: undefined,
+    });
     expect(updated).toEqual({
       ...partnerBundle,
       sequenceNumber: 8,

@@ -20,6 +20,13 @@ const PAGE_SIZE = 500;
 /** Parts of a bundle. */
 export type BundleContent = Partial<Omit<TrustBundle, 'trustDomain'>>;
 
+/** As it is after a write. */
+export interface WrittenBundle {
+  readonly bundle: TrustBundle;
+  /** The revision in which it was committed. */
+  readonly revision: number;
+}
+
 export class FederatedBundles {
   readonly #store: Store;
   readonly #ownTrustDomain: TrustDomain;
@@ -44,37 +51,37 @@ export class FederatedBundles {
   }
 
   /** @throws BonafideError `already_exists`; `invalid_argument` for our own trust domain. */
-  async create(bundle: TrustBundle): Promise<TrustBundle> {
+  async create(bundle: TrustBundle): Promise<WrittenBundle> {
     this.#refuseOwn(bundle.trustDomain, 'creating');
     checkAuthorities(bundle);
-    return this.#store.write(async ({ bundles }) => {
+    return this.#store.write(async ({ bundles, revision }) => {
       if ((await bundles.get(bundle.trustDomain)) !== undefined)
         throw new BonafideError('already_exists', 'bundle already exists');
       await bundles.put(bundle);
-      return bundle;
+      return { bundle, revision };
     });
   }
 
   /** @param content what to replace; the rest stays. @throws BonafideError `not_found`; `invalid_argument` for our own trust domain. */
-  async update(trustDomain: TrustDomain, content: BundleContent): Promise<TrustBundle> {
+  async update(trustDomain: TrustDomain, content: BundleContent): Promise<WrittenBundle> {
     this.#refuseOwn(trustDomain, 'updating');
     checkAuthorities(content);
-    return this.#store.write(async ({ bundles }) => {
+    return this.#store.write(async ({ bundles, revision }) => {
       const before = await bundles.get(trustDomain);
       if (before === undefined) throw bundleNotFound();
       const after = { ...before, ...content };
       await bundles.put(after);
-      return after;
+      return { bundle: after, revision };
     });
   }
 
   /** Creates or replaces. @throws BonafideError `invalid_argument` for our own trust domain. */
-  async set(bundle: TrustBundle): Promise<TrustBundle> {
+  async set(bundle: TrustBundle): Promise<WrittenBundle> {
     this.#refuseOwn(bundle.trustDomain, 'setting');
     checkAuthorities(bundle);
-    return this.#store.write(async ({ bundles }) => {
+    return this.#store.write(async ({ bundles, revision }) => {
       await bundles.put(bundle);
-      return bundle;
+      return { bundle, revision };
     });
   }
 
@@ -92,8 +99,11 @@ export class FederatedBundles {
     });
   }
 
-  /** @throws BonafideError `not_found`; `failed_precondition` when `restrict` holds; `invalid_argument` for our own trust domain. */
-  async delete(trustDomain: TrustDomain, deletion: FederatedBundleDeletion): Promise<void> {
+  /**
+   * @returns the revision in which it was committed.
+   * @throws BonafideError `not_found`; `failed_precondition` when `restrict` holds; `invalid_argument` for our own trust domain.
+   */
+  async delete(trustDomain: TrustDomain, deletion: FederatedBundleDeletion): Promise<number> {
     this.#refuseOwn(trustDomain, 'removing');
     return this.#store.write(async (transaction) => {
       if ((await transaction.bundles.get(trustDomain)) === undefined) throw bundleNotFound();
@@ -112,6 +122,7 @@ export class FederatedBundles {
         }
       }
       await transaction.bundles.delete(trustDomain);
+      return transaction.revision;
     });
   }
 

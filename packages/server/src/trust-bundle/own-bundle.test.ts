@@ -48,7 +48,7 @@ describe('OwnBundle', () => {
   it('grows by what is appended, and counts each growth', async () => {
     const { own } = await createBundle();
     await own.append({ x509Authorities: [one] });
-    const grown = await own.append({
+    const { bundle: grown } = await own.append({
       x509Authorities: [two, one],
       jwtAuthorities: [token],
       witAuthorities: [{ ...token, keyId: 'b' }],
@@ -62,7 +62,8 @@ describe('OwnBundle', () => {
     await own.append({ x509Authorities: [one] });
     const revision = await store.currentRevision();
     expect(await own.append({ x509Authorities: [{ ...one, isTainted: true }] })).toMatchObject({
-      sequenceNumber: 1,
+      bundle: { sequenceNumber: 1 },
+      revision: undefined,
     });
     expect(await store.currentRevision()).toBe(revision);
   });

@@ -25,8 +25,13 @@ export class OwnBundle {
     return bundle;
   }
 
-  /** For authorities that are not ours to rotate, such as those of a sister server. @returns the bundle as it is afterwards. */
-  async append(additions: BundleAdditions): Promise<TrustBundle> {
+  /**
+   * For authorities that are not ours to rotate, such as those of a sister server.
+   * @returns the bundle as it is afterwards, and the revision of the commit; undefined when there was nothing new to commit.
+   */
+  async append(
+    additions: BundleAdditions,
+  ): Promise<{ readonly bundle: TrustBundle; readonly revision: number | undefined }> {
     const { x509Authorities = [], jwtAuthorities = [], witAuthorities = [] } = additions;
     if (x509Authorities.length + jwtAuthorities.length + witAuthorities.length === 0) {
       throw invalidArgument('no authorities to append');
@@ -34,9 +39,10 @@ export class OwnBundle {
     checkAuthorities(additions);
     const present = await this.#store.bundles.get(this.#trustDomain);
     // Saying again what is known takes no revision and wakes nobody.
-    if (present !== undefined && appendToBundle(present, additions) === present) return present;
-    return this.#store.write((transaction) =>
-      editOwnBundle(transaction, this.#trustDomain, (bundle) => {
+    if (present !== undefined && appendToBundle(present, additions) === present)
+      return { bundle: present, revision: undefined };
+    return this.#store.write(async (transaction) => ({
+      bundle: await editOwnBundle(transaction, this.#trustDomain, (bundle) => {
         const appended = appendToBundle(bundle, additions);
         if (appended.x509Authorities.length > MAX_X509_AUTHORITIES) {
           const message = `the trust bundle would have more than ${MAX_X509_AUTHORITIES} X.509 authorities`;
@@ -44,7 +50,8 @@ export class OwnBundle {
         }
         return appended;
       }),
-    );
+      revision: transaction.revision,
+    }));
   }
 }
 

@@ -31,6 +31,8 @@ export interface CallSettings {
   readonly metadata?: Readonly<Record<string, string>> | undefined;
   /** Cancels the call. */
   readonly signal?: AbortSignal | undefined;
+  /** Of a unary call: given the headers of the answer, before the answer. */
+  readonly onHeaders?: ((headers: Metadata) => void) | undefined;
 }
 
 /** @throws BonafideError with the status's reason and text; `cancelled` when the signal fired. */
@@ -59,6 +61,8 @@ export function callUnary<C extends Client, Name extends UnaryMethodName<C>>(
         reject(new BonafideError('internal', 'the call ended without an answer'));
       else resolve(response);
     });
+    const { onHeaders } = settings;
+    if (onHeaders !== undefined) call.on('metadata', onHeaders);
     const release = cancelWith(settings.signal, call);
   });
 }
