@@ -21,6 +21,9 @@ import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { X509SigningAuthority } from '../authority/x509-signing-authority.js';
 
+/** What a template needs of an authority, on whichever thread. */
+export type TemplateAuthority = Pick<X509SigningAuthority, 'certificate' | 'signer' | 'notAfter'>;
+
 export interface X509SvidContent {
   readonly serialNumber: Buffer;
   readonly spiffeId: SpiffeId;
@@ -55,7 +58,7 @@ export class X509SvidTemplate {
   #validity: { readonly notBefore: number; readonly notAfter: number; readonly der: Buffer } | undefined;
 
   /** @throws BonafideError `internal` when the authority's certificate and key do not belong together. */
-  constructor(authority: X509SigningAuthority) {
+  constructor(authority: TemplateAuthority) {
     const certificate = parseX509Certificate(authority.certificate);
     if (!certificate.isCa || certificate.keyUsages?.has('keyCertSign') !== true) {
       throw new BonafideError(

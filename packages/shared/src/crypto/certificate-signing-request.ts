@@ -19,7 +19,9 @@ import {
   signatureAlgorithmFor,
   signWithKey,
   verifySignature,
+  verifySignatureSync,
   type SignatureAlgorithm,
+  type SigningPlace,
 } from './signature-algorithm.js';
 import {
   importSubjectPublicKey,
@@ -84,10 +86,14 @@ export function parseCertificateSigningRequest(bytes: Uint8Array): CertificateSi
 }
 
 /** @throws BonafideError `invalid_argument` when the signature is not by the key of the request. */
-export async function verifyCertificateSigningRequest(csr: CertificateSigningRequest): Promise<VerifiedCsr> {
+export async function verifyCertificateSigningRequest(
+  csr: CertificateSigningRequest,
+  place: SigningPlace = 'thread_pool',
+): Promise<VerifiedCsr> {
   const { signatureAlgorithm: algorithm, tbs: data, signature } = csr;
   const publicKey = await importSubjectPublicKey(csr.publicKey);
-  if (!(await verifySignature({ algorithm, publicKey, data, signature }))) {
+  const verify = place === 'this_thread' ? verifySignatureSync : verifySignature;
+  if (!(await verify({ algorithm, publicKey, data, signature }))) {
     throw invalidArgument('the signature of the CSR is not by the key in it');
   }
   const { spki, keyBits, kind: keyKind } = csr.publicKey;

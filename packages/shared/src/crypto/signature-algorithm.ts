@@ -38,6 +38,12 @@ const ALGORITHMS: readonly SignatureAlgorithm[] = [
   rsa('sha512', OID.sha512WithRsa),
 ];
 
+/**
+ * Where signatures are made and verified: on the thread pool, while the caller goes on with something else, or on the thread that asks,
+ * which is quicker for a thread that has nothing else to do.
+ */
+export type SigningPlace = 'thread_pool' | 'this_thread';
+
 /** What a key of this type signs with. */
 export function signatureAlgorithmFor(keyType: KeyType): SignatureAlgorithm {
   switch (keyType) {
@@ -86,8 +92,14 @@ export function verifySignature({ algorithm, publicKey, data, signature }: Signe
   });
 }
 
-/** On the thread pool. ECDSA signatures come back DER-encoded. */
-export function signWithKey(privateKey: KeyObject, data: Uint8Array, hash: SignatureHash): Promise<Buffer> {
+/** ECDSA signatures come back DER-encoded. */
+export async function signWithKey(
+  privateKey: KeyObject,
+  data: Uint8Array,
+  hash: SignatureHash,
+  place: SigningPlace = 'thread_pool',
+): Promise<Buffer> {
+  if (place === 'this_thread') return sign(hash, data, privateKey);
   return new Promise((resolve, reject) => {
     sign(hash, data, privateKey, (error, signature) => {
       if (error === null) resolve(signature);
