@@ -114,6 +114,15 @@ export class EntryGraph {
     return agentsUnder(this.#entries, this.#nodes, entry.parentId);
   }
 
+  /** The agents that are given what hangs under an ID; those that had it before a change of what is above it are another matter. */
+  agentsUnder(parentId: SpiffeId): readonly SpiffeId[] {
+    return agentsUnder(this.#entries, this.#nodes, parentId);
+  }
+
+  hasChildren(parentId: SpiffeId): boolean {
+    return this.#entries.hasChildren(parentId);
+  }
+
   /** When the next entry ends by itself; in the past when it has and is not pruned yet. */
   earliestExpiry(): Date | undefined {
     return this.#entries.earliestExpiry();
