@@ -2,10 +2,11 @@
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { GraphChange } from '../entry-graph/graph-change.js';
+import type { LogPosition } from '../store/store.js';
 
-const MAX_CHANGES = 10_000;
+export const MAX_CHANGES = 10_000;
 /** Names of agents and entries remembered in all; about 8 bytes each. */
-const MAX_NAMES = 1_000_000;
+export const MAX_NAMES = 1_000_000;
 
 export interface MissedChanges {
   readonly entryIds: ReadonlySet<string>;
@@ -19,19 +20,39 @@ export class ChangeHistory {
   #names = 0;
   /** The history is complete after this revision. */
   #since: number;
+  /** Of the commits that a cursor may name, by revision. */
+  readonly #nonces: Map<number, string>;
+  #newest: LogPosition;
 
-  constructor(since: number) {
-    this.#since = since;
+  /** @param since what follows it will be appended. */
+  constructor(since: LogPosition) {
+    this.#since = since.revision;
+    this.#nonces = new Map([[since.revision, since.nonce]]);
+    this.#newest = since;
+  }
+
+  /** The last commit it knows of. */
+  get newest(): LogPosition {
+    return this.#newest;
+  }
+
+  get since(): number {
+    return this.#since;
   }
 
   append(change: GraphChange): void {
     this.#changes.push(change);
     this.#names += namesIn(change);
+    for (const commit of change.commits) {
+      // Those that were read while the registry was being loaded are in it already.
+      if (commit.revision > this.#newest.revision) this.#newest = commit;
+      if (commit.revision > this.#since) this.#nonces.set(commit.revision, commit.nonce);
+    }
     while (this.#changes.length - this.#first > MAX_CHANGES || this.#names > MAX_NAMES) {
       const oldest = this.#changes[this.#first];
       if (oldest === undefined) break;
       this.#names -= namesIn(oldest);
-      this.#since = oldest.revision;
+      this.#forgetUntil(oldest.revision);
       this.#first += 1;
     }
     if (this.#first > MAX_CHANGES) {
@@ -40,8 +61,9 @@ export class ChangeHistory {
     }
   }
 
-  /** Undefined when that is not known, or when what the agent held then counts no more. */
-  missedBy(agentId: SpiffeId, revision: number): MissedChanges | undefined {
+  /** Undefined when that is not known, when what the agent held then counts no more, or when the commit is not one of this log. */
+  missedBy(agentId: SpiffeId, { revision, nonce }: LogPosition): MissedChanges | undefined {
+    if (nonce === '' || this.#nonces.get(revision) !== nonce) return undefined;
     const missed = this.#after(revision);
     if (missed === undefined || missed.some((change) => change.resets.includes(agentId))) return undefined;
     const entryIds = new Set<string>();
@@ -65,6 +87,11 @@ export class ChangeHistory {
     return [...new Set(change.reaches.flatMap((reach) => reach.agents))];
   }
 
+  #forgetUntil(revision: number): void {
+    for (let forgotten = this.#since; forgotten < revision; forgotten += 1) this.#nonces.delete(forgotten);
+    this.#since = Math.max(this.#since, revision);
+  }
+
   #after(revision: number): readonly GraphChange[] | undefined {
     if (revision < this.#since) return undefined;
     let low = this.#first;
@@ -78,6 +105,6 @@ export class ChangeHistory {
   }
 }
 
-function namesIn(change: GraphChange): number {
+export function namesIn(change: Pick<GraphChange, 'reaches'>): number {
   return change.reaches.reduce((sum, reach) => sum + reach.agents.length + reach.entryIds.length, 1);
 }

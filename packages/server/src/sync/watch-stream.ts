@@ -1,32 +1,34 @@
 /** One agent's Watch stream: what it still has to be told, and the telling of it as fast as its reader takes it. */
-import type { BonafideError } from '@bonafide/shared/errors/bonafide-error';
-import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
-import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import type { Clock, Timer } from '@bonafide/shared/runtime/clock';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
-import type { WatchDelta, WatchResponse } from '@bonafide/shared/sync/watch-message';
-import type { EntryGraph } from '../entry-graph/entry-graph.js';
-import { entryPages } from './entry-pages.js';
-import type { Turns } from './turns.js';
+import type { WatchCursor, WatchResponse } from '@bonafide/shared/sync/watch-message';
+import type { LogPosition } from '../store/store.js';
+import type { SnapshotAdmission, SnapshotPlace } from './snapshot-admission.js';
+import { cursorAt } from './watch-cursor.js';
+import type { TurnKind, Turns } from './turns.js';
+import { changeMessages, snapshotMessages, type ToldMessage, type Told } from './told-messages.js';
 
 /** What carries the messages. */
 export interface WatchTransport {
   /** Resolves when the next message may follow; rejects when the peer is gone. Never called twice at a time. */
   send(message: WatchResponse): Promise<void>;
-  /** Ends the stream with an error; at most once, and nothing is sent after it. */
+  /** Ends the stream with an error, though the peer may not read; at most once, and nothing is sent after it. */
   end(error: BonafideError): void;
 }
 
-export interface WatchStreamParts {
-  readonly agentId: SpiffeId;
-  readonly logId: string;
-  readonly graph: EntryGraph;
+export interface WatchStreamParts extends Told {
+  readonly clock: Clock;
   readonly turns: Turns;
+  readonly admission: SnapshotAdmission;
   readonly transport: WatchTransport;
   readonly maxWaitingEntries: number;
   /** Called once, whoever ended the stream. */
   readonly onEnd: (cause: unknown) => void;
 }
+
+/** So long a page of a snapshot may take to leave: others wait for the place of one that does not read. */
+const PAGE_LIMIT_MS = 30_000;
 
 export class WatchStream {
   readonly #parts: WatchStreamParts;
@@ -36,21 +38,37 @@ export class WatchStream {
   #needsSnapshot = false;
   /** A delta goes out even if there is nothing to tell but the revision. */
   #needsRevision = false;
+  /** The agent is yet to be asked to leave within so long. */
+  #drainSpreadMs: number | undefined;
+  #place: SnapshotPlace | undefined;
   /** The trust domains whose bundles the agent is kept up to date about. */
   #followed: ReadonlySet<TrustDomain> = new Set();
-  #sentRevision: number;
+  /** What the agent holds once it has read everything that was sent. */
+  #sent: WatchCursor = { logId: '', revision: 0 };
+  #newestSent = 0;
   #isSending = false;
   #isEnded = false;
 
-  /** @param revision what the agent holds already; 0 for nothing. */
-  constructor(parts: WatchStreamParts, revision: number) {
+  constructor(parts: WatchStreamParts) {
     this.#parts = parts;
-    this.#sentRevision = revision;
   }
 
-  /** The newest revision that went out, acknowledged or not. */
+  /** The revision that went out last, acknowledged or not. */
   get sentRevision(): number {
-    return this.#sentRevision;
+    return this.#sent.revision;
+  }
+
+  /** The highest one that ever went out: a log that lost its end goes back. */
+  get newestSentRevision(): number {
+    return this.#newestSent;
+  }
+
+  /** The agent holds what was true at `held`, and is to be told what changed since. */
+  resume(held: LogPosition, entryIds: Iterable<string>, trustDomains: Iterable<TrustDomain>): void {
+    this.#sent = cursorAt(this.#parts.logId, held);
+    this.#newestSent = held.revision;
+    this.#needsRevision = true;
+    this.tell(entryIds, trustDomains);
   }
 
   tellAll(): void {
@@ -83,6 +101,13 @@ export class WatchStream {
     this.#start();
   }
 
+  /** Asks the agent to leave, before anything else; a snapshot that is waiting to begin waits on. */
+  tellDrain(spreadMs: number): void {
+    this.#drainSpreadMs = spreadMs;
+    if (this.#place !== undefined && !this.#place.isAdmitted) this.#place.leave();
+    this.#start();
+  }
+
   end(error: BonafideError): void {
     if (this.#isEnded) return;
     this.#finish(error);
@@ -112,17 +137,78 @@ export class WatchStream {
 
   async #sendAll(): Promise<void> {
     while (this.#hasWork()) {
-      await this.#parts.turns.take();
-      for (const message of this.#takeWork()) {
-        if (this.#isStopped()) return;
-        if (message.kind !== 'drain') this.#sentRevision = message.revision;
-        await this.#parts.transport.send(message);
-      }
+      if (this.#drainSpreadMs !== undefined) await this.#sendDrain(this.#drainSpreadMs);
+      else if (this.#needsSnapshot) await this.#sendSnapshot();
+      else await this.#send('change', this.#takeChanges());
     }
     this.#isSending = false;
   }
 
-  /** A method, because the answer changes while `send` is awaited. */
+  async #sendDrain(spreadMs: number): Promise<void> {
+    this.#drainSpreadMs = undefined;
+    await this.#parts.transport.send({ kind: 'drain', spreadMs });
+  }
+
+  async #sendSnapshot(): Promise<void> {
+    const place = this.#requestPlace();
+    if (place === undefined) return;
+    this.#place = place;
+    try {
+      if (await place.admitted) await this.#send('snapshot', this.#takeSnapshot());
+    } finally {
+      this.#place = undefined;
+      place.leave();
+    }
+  }
+
+  #requestPlace(): SnapshotPlace | undefined {
+    try {
+      return this.#parts.admission.request();
+    } catch (error) {
+      if (!(error instanceof BonafideError)) throw error;
+      this.end(error);
+      return undefined;
+    }
+  }
+
+  /** @param messages each is made when its turn has come, and not before the one ahead of it has left. */
+  async #send(kind: TurnKind, messages: Iterator<ToldMessage, void>): Promise<void> {
+    const { turns, transport } = this.#parts;
+    for (;;) {
+      await turns.take(kind);
+      if (this.#isStopped()) return;
+      const next = messages.next();
+      if (next.done === true) return;
+      const message = next.value;
+      this.#sentMessage(kind, message);
+      const limit = kind === 'snapshot' ? this.#limitPage() : undefined;
+      try {
+        await transport.send(message);
+      } finally {
+        limit?.cancel();
+      }
+    }
+  }
+  #sentMessage(kind: TurnKind, message: ToldMessage): void {
+    const { logId, revision } = message;
+    this.#sent = { logId, revision };
+    this.#newestSent = Math.max(this.#newestSent, revision);
+    const entries = message.kind === 'delta' ? message.upsertedEntries : message.entries;
+    this.#parts.turns.spend(kind, entries.length);
+  }
+
+  #limitPage(): Timer {
+    return this.#parts.clock.schedule(PAGE_LIMIT_MS, () => {
+      this.end(
+        new BonafideError(
+          'unavailable',
+          `the agent did not take a page of its snapshot within ${PAGE_LIMIT_MS / 1000} s`,
+        ),
+      );
+    });
+  }
+
+  /** A method, because the answer changes while something is awaited. */
   #isStopped(): boolean {
     return this.#isEnded;
   }
@@ -132,75 +218,33 @@ export class WatchStream {
       !this.#isEnded &&
       (this.#needsSnapshot ||
         this.#needsRevision ||
+        this.#drainSpreadMs !== undefined ||
         this.#dirtyEntries.size > 0 ||
         this.#dirtyTrustDomains.size > 0)
     );
   }
 
-  /** Everything that is to be told now; what changes while it is being sent is told after it. */
-  #takeWork(): Iterable<WatchResponse> {
+  *#takeSnapshot(): Generator<ToldMessage, void, undefined> {
+    this.#needsSnapshot = false;
+    this.#needsRevision = false;
+    this.#dirtyEntries = new Set();
+    this.#dirtyTrustDomains = new Set();
+    const { followed, messages } = snapshotMessages(this.#parts);
+    this.#followed = followed;
+    yield* messages;
+  }
+
+  /** Everything that is to be told now; nothing if a snapshot will tell it. */
+  *#takeChanges(): Generator<ToldMessage, void, undefined> {
+    if (this.#needsSnapshot) return;
     const entryIds = this.#dirtyEntries;
     const trustDomains = this.#dirtyTrustDomains;
     this.#dirtyEntries = new Set();
     this.#dirtyTrustDomains = new Set();
     this.#needsRevision = false;
-    if (!this.#needsSnapshot) return this.#delta(entryIds, trustDomains);
-    this.#needsSnapshot = false;
-    return this.#snapshot();
-  }
-
-  *#snapshot(): Generator<WatchResponse, void, undefined> {
-    const { agentId, graph, logId } = this.#parts;
-    const { revision } = graph;
-    this.#followed = graph.trustDomainsOf(agentId);
-    const bundles = this.#bundlesOf(this.#followed);
-    for (const { entries, isLast } of entryPages(graph.authorizedEntries(agentId))) {
-      yield {
-        kind: 'snapshot_page',
-        logId,
-        revision,
-        entries,
-        bundles: isLast ? bundles : [],
-        isLast,
-      };
-    }
-  }
-
-  *#delta(
-    entryIds: ReadonlySet<string>,
-    trustDomains: ReadonlySet<TrustDomain>,
-  ): Generator<WatchResponse, void, undefined> {
-    const { agentId, graph, logId } = this.#parts;
-    const { revision } = graph;
-    const heldRevision = this.#sentRevision;
-    const upserted: RegistrationEntry[] = [];
-    const removed: string[] = [];
-    for (const id of entryIds) {
-      const entry = graph.authorizedEntry(agentId, id);
-      if (entry === undefined) removed.push(id);
-      else upserted.push(entry);
-    }
+    const { agentId, graph } = this.#parts;
     if (trustDomains.size > 0) this.#followed = graph.trustDomainsOf(agentId);
     const followed = [...trustDomains].filter((trustDomain) => this.#followed.has(trustDomain));
-    const upsertedBundles = this.#bundlesOf(followed);
-    const withBundle = new Set(upsertedBundles.map((bundle) => bundle.trustDomain));
-    for (const { entries, isLast } of entryPages(upserted)) {
-      const delta: WatchDelta = {
-        kind: 'delta',
-        logId,
-        revision: isLast ? revision : heldRevision,
-        upsertedEntries: entries,
-        removedEntryIds: isLast ? removed : [],
-        upsertedBundles: isLast ? upsertedBundles : [],
-        removedBundleTrustDomains: isLast
-          ? [...trustDomains].filter((trustDomain) => !withBundle.has(trustDomain))
-          : [],
-      };
-      yield delta;
-    }
-  }
-
-  #bundlesOf(trustDomains: Iterable<TrustDomain>): readonly TrustBundle[] {
-    return [...trustDomains].flatMap((trustDomain) => this.#parts.graph.bundle(trustDomain) ?? []);
+    yield* changeMessages(this.#parts, { held: this.#sent, entryIds, trustDomains, followed });
   }
 }

@@ -5,12 +5,15 @@ import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { WatchHello } from '@bonafide/shared/sync/watch-message';
-import type { AttestedNode } from '../store/node-record.js';
 import { ChangeHistory } from './change-history.js';
 import { DeliveryReceipts, type DeliveryReport, type DeliveryWait } from './delivery-receipts.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { GraphChange } from '../entry-graph/graph-change.js';
+import type { LogPosition } from '../store/store.js';
+import { SnapshotAdmission } from './snapshot-admission.js';
+import { expired, refusalOf, replaced, stopping, type StreamOwner } from './stream-rights.js';
 import { Turns } from './turns.js';
+import { commitOf } from './watch-cursor.js';
 import { WatchStream, type WatchTransport } from './watch-stream.js';
 
 export interface WatchStreamsOptions {
@@ -19,14 +22,14 @@ export interface WatchStreamsOptions {
   readonly trustDomain: TrustDomain;
   readonly clock: Clock;
   readonly log: Logger;
+  /** What happened before (see recent-history.ts); it begins now when absent, or when it does not lead up to now. */
+  readonly history?: ChangeHistory;
+  readonly admission?: SnapshotAdmission;
   /** With more than this to tell to a slow reader, it is told all there is instead: what is held for it stays bounded. */
   readonly maxWaitingEntries?: number;
 }
 
-export interface WatchOpening {
-  readonly agentId: SpiffeId;
-  /** Of the SVID that opened the stream. */
-  readonly serialNumber: string;
+export interface WatchOpening extends StreamOwner {
   readonly expiresAt: Date;
   readonly hello: WatchHello;
   readonly transport: WatchTransport;
@@ -49,23 +52,35 @@ interface OpenStream {
 /** So far a quiet agent's revision may fall behind before it is told a newer one, lest it needs a snapshot when it comes back. */
 const REVISIONS_BEHIND = 500;
 const MAX_WAITING_ENTRIES = 10_000;
+/** Servers of one database are never further apart while they reach it. */
+const CATCH_UP_MS = 5_000;
+/** For those that leave at the very end of the spread. */
+const DRAIN_GRACE_MS = 1_000;
 
 export class WatchStreams {
   readonly #options: WatchStreamsOptions;
   readonly #streams = new Map<SpiffeId, OpenStream>();
-  readonly #history: ChangeHistory;
+  /** Agents that have seen more at another server than this one has: told nothing until this one has seen it too. */
+  readonly #ahead = new Map<SpiffeId, { readonly commit: LogPosition; readonly timer: Timer }>();
   readonly #receipts: DeliveryReceipts;
   readonly #turns = new Turns();
+  readonly #admission: SnapshotAdmission;
   readonly #unsubscribe: () => void;
+  #history: ChangeHistory;
   #advancedAt: number;
-  #isStopped = false;
+  #isClosed = false;
+  #onEmpty: () => void = () => undefined;
 
   constructor(options: WatchStreamsOptions) {
     this.#options = options;
-    this.#history = new ChangeHistory(options.graph.revision);
+    const { graph, history } = options;
+    const isCurrent =
+      history?.newest.revision === graph.revision && history.newest.nonce === graph.position.nonce;
+    this.#history = history !== undefined && isCurrent ? history : new ChangeHistory(graph.position);
     this.#receipts = new DeliveryReceipts(options.clock);
-    this.#advancedAt = options.graph.revision;
-    this.#unsubscribe = options.graph.subscribe((change) => {
+    this.#admission = options.admission ?? new SnapshotAdmission();
+    this.#advancedAt = graph.revision;
+    this.#unsubscribe = graph.subscribe((change) => {
       this.#follow(change);
     });
   }
@@ -80,22 +95,16 @@ export class WatchStreams {
 
   /**
    * Begins to send at once: what changed since the agent's cursor, or a snapshot. An agent has one stream: a new one ends the old one.
-   * @throws BonafideError `agent_*` for an agent that may not have one.
+   * @throws BonafideError `agent_*` for an agent that may not have one, `unavailable` once the server is stopping.
    */
   open(opening: WatchOpening): OpenWatch {
-    const { agentId, expiresAt, hello } = opening;
-    if (this.#isStopped) throw stopping();
-    const refusal = this.#refusalOf(opening, this.#options.graph.node(agentId));
+    const { agentId, expiresAt } = opening;
+    if (this.#isClosed) throw stopping();
+    const refusal = refusalOf(opening, this.#options.graph.node(agentId));
     if (refusal !== undefined) throw refusal;
     if (expiresAt <= this.#options.clock.now()) throw expired();
-    const replaced = new BonafideError(
-      'aborted',
-      'the agent opened another watch stream, which replaces this one',
-    );
-    this.#streams.get(agentId)?.stream.end(replaced);
-    const heldRevision = this.#heldRevision(hello);
-    const stream = this.#createStream(opening, heldRevision ?? 0);
-    this.#greet(agentId, stream, heldRevision);
+    this.#streams.get(agentId)?.stream.end(replaced());
+    const stream = this.#create(opening);
     return {
       acknowledge: (revision) => {
         this.#acknowledge(agentId, stream, revision);
@@ -121,65 +130,87 @@ export class WatchStreams {
     return this.#receipts.wait(wait, (agentId) => this.#options.graph.node(agentId)?.isBanned !== false);
   }
 
+  /** Lets no new stream in and asks the agents to leave. Resolves when all have left, or soon after the spread; never later than that. */
+  async drain(spreadMs: number): Promise<void> {
+    this.#isClosed = true;
+    if (spreadMs <= 0 || this.#streams.size === 0) return;
+    for (const { stream } of this.#streams.values()) stream.tellDrain(spreadMs);
+    await new Promise<void>((resolve) => {
+      const limit = this.#options.clock.schedule(spreadMs + DRAIN_GRACE_MS, resolve);
+      this.#onEmpty = () => {
+        limit.cancel();
+        resolve();
+      };
+    });
+  }
+
   stop(): void {
-    this.#isStopped = true;
+    this.#isClosed = true;
     this.#unsubscribe();
     for (const { stream } of [...this.#streams.values()]) stream.end(stopping());
   }
 
-  #createStream(opening: WatchOpening, heldRevision: number): WatchStream {
-    const { agentId, serialNumber, expiresAt, transport } = opening;
-    const { graph, logId, log } = this.#options;
-    const stream: WatchStream = new WatchStream(
-      {
-        agentId,
-        logId,
-        graph,
-        turns: this.#turns,
-        transport,
-        maxWaitingEntries: this.#options.maxWaitingEntries ?? MAX_WAITING_ENTRIES,
-        onEnd: (cause) => {
-          if (this.#streams.get(agentId)?.stream !== stream) return;
-          this.#streams.get(agentId)?.expiryTimer?.cancel();
-          this.#streams.delete(agentId);
-          log.debug({ agent_id: agentId, err: cause }, 'watch stream ended');
-        },
+  #create(opening: WatchOpening): WatchStream {
+    const { agentId, serialNumber, expiresAt, hello, transport } = opening;
+    const { graph, logId, trustDomain, clock, maxWaitingEntries = MAX_WAITING_ENTRIES } = this.#options;
+    const stream: WatchStream = new WatchStream({
+      ...{ agentId, logId, trustDomain, graph, clock, transport, maxWaitingEntries },
+      turns: this.#turns,
+      admission: this.#admission,
+      onEnd: (cause) => {
+        this.#remove(agentId, stream, cause);
       },
-      heldRevision,
-    );
+    });
     const open: OpenStream = { stream, serialNumber, expiryTimer: undefined };
     this.#streams.set(agentId, open);
     this.#endAtExpiry(open, expiresAt);
+    const commit = commitOf(hello.cursor, logId);
+    if (commit === undefined || commit.revision <= graph.revision) this.#greet(agentId, stream, commit);
+    else this.#waitFor(commit, agentId, stream);
     return stream;
   }
 
-  /** How far the agent's cursor is worth something; undefined when it is worth nothing. */
-  #heldRevision({ cursor }: WatchHello): number | undefined {
-    const { graph, logId } = this.#options;
-    if (cursor?.logId !== logId || cursor.revision > graph.revision || cursor.revision <= 0) return undefined;
-    return cursor.revision;
+  #remove(agentId: SpiffeId, stream: WatchStream, cause: unknown): void {
+    const open = this.#streams.get(agentId);
+    if (open?.stream !== stream) return;
+    open.expiryTimer?.cancel();
+    this.#ahead.get(agentId)?.timer.cancel();
+    this.#ahead.delete(agentId);
+    this.#streams.delete(agentId);
+    this.#options.log.debug({ agent_id: agentId, err: cause }, 'watch stream ended');
+    if (this.#streams.size === 0) this.#onEmpty();
   }
 
-  #greet(agentId: SpiffeId, stream: WatchStream, heldRevision: number | undefined): void {
-    const missed = heldRevision === undefined ? undefined : this.#history.missedBy(agentId, heldRevision);
-    if (heldRevision === undefined || missed === undefined) {
+  #waitFor(commit: LogPosition, agentId: SpiffeId, stream: WatchStream): void {
+    const timer = this.#options.clock.schedule(CATCH_UP_MS, () => {
+      this.#greet(agentId, stream, commit);
+    });
+    this.#ahead.set(agentId, { commit, timer });
+  }
+
+  #greet(agentId: SpiffeId, stream: WatchStream, commit: LogPosition | undefined): void {
+    this.#ahead.get(agentId)?.timer.cancel();
+    this.#ahead.delete(agentId);
+    const missed = commit === undefined ? undefined : this.#history.missedBy(agentId, commit);
+    if (commit === undefined || missed === undefined) {
       this.#receipts.record(agentId, 0);
       stream.tellAll();
       return;
     }
-    this.#receipts.record(agentId, heldRevision);
+    this.#receipts.record(agentId, commit.revision);
     // Which bundles it holds is not known, so that it gets all it needs again: they are few and small.
-    stream.tell(missed.entryIds, [...missed.trustDomains, ...this.#options.graph.trustDomainsOf(agentId)]);
-    stream.tellRevision();
+    const needed = this.#options.graph.trustDomainsOf(agentId);
+    stream.resume(commit, missed.entryIds, [...missed.trustDomains, ...needed]);
   }
 
   #acknowledge(agentId: SpiffeId, stream: WatchStream, revision: number): void {
     if (this.#streams.get(agentId)?.stream !== stream) return;
-    if (revision > stream.sentRevision) {
+    const newest = stream.newestSentRevision;
+    if (revision > newest) {
       stream.end(
         new BonafideError(
           'invalid_argument',
-          `acknowledged revision ${revision}, but ${stream.sentRevision} is the newest that was sent`,
+          `acknowledged revision ${revision}, but ${newest} is the newest that was sent`,
         ),
       );
       return;
@@ -188,51 +219,49 @@ export class WatchStreams {
   }
 
   #follow(change: GraphChange): void {
-    this.#history.append(change);
+    if (change.isReload) {
+      this.#history = new ChangeHistory(this.#options.graph.position);
+      this.#advancedAt = change.revision;
+    } else this.#history.append(change);
     this.#checkNodes(change);
-    for (const reach of change.reaches) {
-      for (const agentId of reach.agents) {
-        this.#streams.get(agentId)?.stream.tell(reach.entryIds, reach.trustDomains);
-      }
-    }
-    if (change.bundles.length > 0) {
-      // Every stream follows our own; a foreign one is rare, and asking a stream whether it follows one is a look into a set.
-      for (const { stream } of this.#streams.values()) {
-        for (const trustDomain of change.bundles) stream.tellBundle(trustDomain);
-      }
+    if (change.isReload) this.#tellAll();
+    else this.#tell(change);
+    for (const [agentId, { commit }] of [...this.#ahead]) {
+      const stream = this.#streams.get(agentId)?.stream;
+      if (stream !== undefined && commit.revision <= change.revision) this.#greet(agentId, stream, commit);
     }
     this.#advanceQuietStreams(change.revision);
+  }
+
+  #tellAll(): void {
+    for (const [agentId, { stream }] of this.#streams) {
+      if (!this.#ahead.has(agentId)) stream.tellAll();
+    }
+  }
+
+  #tell({ reaches, bundles }: GraphChange): void {
+    for (const { agents, entryIds, trustDomains } of reaches) {
+      for (const agentId of agents) {
+        if (!this.#ahead.has(agentId)) this.#streams.get(agentId)?.stream.tell(entryIds, trustDomains);
+      }
+    }
+    if (bundles.length === 0) return;
+    // Every stream follows our own; a foreign one is rare, and asking a stream whether it follows one is a look into a set.
+    for (const { stream } of this.#streams.values()) {
+      for (const trustDomain of bundles) stream.tellBundle(trustDomain);
+    }
   }
 
   #checkNodes(change: GraphChange): void {
     const resets = new Set(change.resets);
     for (const agentId of change.nodes) {
-      const node = this.#options.graph.node(agentId);
       if (resets.has(agentId)) this.#receipts.forget(agentId);
       const open = this.#streams.get(agentId);
       if (open === undefined) continue;
-      const refusal = this.#refusalOf({ agentId, serialNumber: open.serialNumber }, node);
-      if (refusal !== undefined) open.stream.end(refusal);
+      const { stream, serialNumber } = open;
+      const refusal = refusalOf({ agentId, serialNumber }, this.#options.graph.node(agentId));
+      if (refusal !== undefined) stream.end(refusal);
     }
-  }
-
-  #refusalOf(
-    opening: { readonly agentId: SpiffeId; readonly serialNumber: string },
-    node: AttestedNode | undefined,
-  ): BonafideError | undefined {
-    const { agentId, serialNumber } = opening;
-    if (node === undefined) {
-      return new BonafideError('agent_not_attested', `agent ${agentId} is not attested`);
-    }
-    if (node.isBanned) return new BonafideError('agent_banned', `agent ${agentId} is banned`);
-    if (serialNumber !== node.serialNumber && serialNumber !== node.nextSerialNumber) {
-      // Not `agent_not_active`, which tells an agent to attest again: it has the newer SVID already.
-      return new BonafideError(
-        'aborted',
-        'the agent SVID that opened this watch stream was replaced; open one with the newer SVID',
-      );
-    }
-    return undefined;
   }
 
   #endAtExpiry(open: OpenStream, expiresAt: Date): void {
@@ -247,16 +276,9 @@ export class WatchStreams {
   #advanceQuietStreams(revision: number): void {
     if (revision - this.#advancedAt < REVISIONS_BEHIND) return;
     this.#advancedAt = revision;
-    for (const { stream } of this.#streams.values()) {
-      if (revision - stream.sentRevision >= REVISIONS_BEHIND) stream.tellRevision();
+    for (const [agentId, { stream }] of this.#streams) {
+      const isBehind = revision - stream.sentRevision >= REVISIONS_BEHIND;
+      if (isBehind && !this.#ahead.has(agentId)) stream.tellRevision();
     }
   }
-}
-
-function expired(): BonafideError {
-  return new BonafideError('agent_expired', 'the agent SVID that opened this watch stream has expired');
-}
-
-function stopping(): BonafideError {
-  return new BonafideError('unavailable', 'the server is stopping');
 }
