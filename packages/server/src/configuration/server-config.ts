@@ -1,6 +1,7 @@
 /** The server's configuration file: SPIRE's names, every unknown one refused. */
 import { isIP } from 'node:net';
 import { durationSchema } from '@bonafide/shared/config/duration';
+import { parseDuration } from '@bonafide/shared/config/go-duration';
 import { logLevelSchema } from '@bonafide/shared/config/log-level';
 import { parsedString } from '@bonafide/shared/config/parsed-string';
 import { KEY_TYPES } from '@bonafide/shared/crypto/key-type';
@@ -16,6 +17,7 @@ import { federationSchema } from './federation-config.js';
 export const DEFAULT_SOCKET_PATH = '/tmp/spire-server/private/api.sock';
 
 const HOUR_SECONDS = 3600;
+const LONGEST_DRAIN_SECONDS = 300;
 const MOST_PER_SECOND = 1_000_000;
 
 const ISSUER_MESSAGE = 'has a colon and is not a URI; expected for example https://oidc.example.org';
@@ -71,6 +73,8 @@ const serverSchema = z.strictObject({
   /** Addresses and CIDR ranges of load balancers, from behind which callers are not rate limited. */
   trusted_proxies: z.array(parsedString(parseAddressRange)).max(1000).default([]),
   experimental: z.strictObject({ wit_key_type: z.enum(KEY_TYPES).optional() }).prefault({}),
+  /** Over how long agents are asked to leave when the server stops; 0 does not ask them. */
+  drain_spread: parsedString(parseDrainSpread).prefault('5s'),
   max_connections: z.int().positive().max(1_000_000).default(15_000),
   federation: federationSchema.prefault({}),
 });
@@ -118,6 +122,12 @@ function isStringOrUri(text: string): boolean {
 
 function federatesWithOthers({ trust_domain: own, federation }: z.output<typeof serverSchema>): boolean {
   return !Object.hasOwn(federation.federates_with, own);
+}
+
+function parseDrainSpread(text: string): number {
+  const seconds = parseDuration(text);
+  if (seconds >= 0 && seconds <= LONGEST_DRAIN_SECONDS) return seconds;
+  throw invalidArgument(`${text} is not a duration from 0s to 5m`);
 }
 
 function parseAddressRange(text: string): string {
