@@ -13,6 +13,7 @@ export const SERVED_SERVICES = [
   'spire.api.server.logger.v1.Logger',
   'spire.api.server.svid.v1.SVID',
   'spire.api.server.trustdomain.v1.TrustDomain',
+  'bonafide.sync.v1.Delivery',
   'bonafide.sync.v1.Sync',
   'grpc.health.v1.Health',
 ] as const;
@@ -33,6 +34,7 @@ const DOWNSTREAMS: readonly CallerKind[] = ['downstream'];
 
 /** SPIRE's defaults; health is open to load balancers too. */
 export const RPC_CALLERS = {
+  '/bonafide.sync.v1.Delivery/WaitForDelivery': OPERATORS,
   '/bonafide.sync.v1.Sync/Watch': AGENTS,
 
   '/grpc.health.v1.Health/Check': 'anyone',

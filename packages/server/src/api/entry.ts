@@ -10,19 +10,17 @@ import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/stat
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { callContext, callingAgent } from '../access/call-context.js';
 import type { BatchResult, Registration } from '../registration/registration.js';
-import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import { ownEntryFilter } from './request/entry-filter.js';
 import { pageFromProto } from './request/page.js';
-import { syncAuthorizedEntriesHandler } from './sync-authorized-entries.js';
+import { syncAuthorizedEntriesHandler, type PolledRegistry } from './sync-authorized-entries.js';
 
-export interface EntryApiOptions {
+export interface EntryApiOptions extends PolledRegistry {
   readonly trustDomain: TrustDomain;
   readonly registration: Registration;
-  readonly graph: EntryGraph;
 }
 
 export function createEntryHandlers(options: EntryApiOptions): Handlers<'spire.api.server.entry.v1.Entry'> {
-  const { trustDomain, registration, graph } = options;
+  const { trustDomain, registration, graph, receipts } = options;
   return {
     CountEntries: unaryHandler(callContext, async ({ filter }) => ({
       count: await registration.countEntries(ownEntryFilter(filter, trustDomain)),
@@ -93,11 +91,13 @@ export function createEntryHandlers(options: EntryApiOptions): Handlers<'spire.a
     }),
 
     GetAuthorizedEntries: unaryHandler(callContext, ({ outputMask }, _call, context) => {
-      const entries = graph.authorizedEntries(callingAgent(context).agentId);
+      const { agentId } = callingAgent(context);
+      const entries = graph.authorizedEntries(agentId);
+      receipts.polled(agentId, graph.revision);
       return Promise.resolve({ entries: entries.map((entry) => entryToProto(entry, outputMask)) });
     }),
 
-    SyncAuthorizedEntries: syncAuthorizedEntriesHandler(graph),
+    SyncAuthorizedEntries: syncAuthorizedEntriesHandler(options),
   };
 }
 

@@ -10,15 +10,24 @@ import { readMessages } from '@bonafide/shared/rpc/read-messages';
 import { writeMessage } from '@bonafide/shared/rpc/write-message';
 import { unixSeconds } from '@bonafide/shared/runtime/clock';
 import { callContext, callingAgent } from '../access/call-context.js';
+import type { AgentRevisions } from '../delivery/agent-revisions.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
+
+export interface PolledRegistry {
+  readonly graph: EntryGraph;
+  /** Is told who was answered from which revision. */
+  readonly receipts: Pick<AgentRevisions, 'polled'>;
+}
 
 const PAGE_SIZE = 500;
 
 export function syncAuthorizedEntriesHandler(
-  graph: EntryGraph,
+  { graph, receipts }: PolledRegistry,
 ): handleBidiStreamingCall<SyncAuthorizedEntriesRequest__Output, SyncAuthorizedEntriesResponse> {
   return bidiHandler(callContext, async (call, context) => {
-    const entries = graph.authorizedEntries(callingAgent(context).agentId);
+    const { agentId } = callingAgent(context);
+    const entries = graph.authorizedEntries(agentId);
+    const { revision } = graph;
     const send = (response: SyncAuthorizedEntriesResponse): Promise<void> =>
       writeMessage(call, response, context.signal);
     const requests = readMessages(call);
@@ -29,6 +38,7 @@ export function syncAuthorizedEntriesHandler(
     if (outputMask !== null && !outputMask.revisionNumber) {
       throw invalidArgument('revision number cannot be masked');
     }
+    receipts.polled(agentId, revision);
     const encode = (entry: RegistrationEntry): ReturnType<typeof entryToProto> =>
       entryToProto(entry, outputMask);
 

@@ -123,6 +123,13 @@ export class EntryGraph {
     return this.#entries.hasChildren(parentId);
   }
 
+  /** The agents that are told of the trust domain's bundle: of our own, all of them. */
+  agentsFollowing(trustDomain: TrustDomain): readonly SpiffeId[] {
+    const agents = [...this.#nodes.ids()];
+    if (trustDomain === this.#options.trustDomain) return agents;
+    return agents.filter((agentId) => this.trustDomainsOf(agentId).has(trustDomain));
+  }
+
   /** When the next entry ends by itself; in the past when it has and is not pruned yet. */
   earliestExpiry(): Date | undefined {
     return this.#entries.earliestExpiry();

@@ -74,6 +74,7 @@ class SqlStore implements Store {
   /** A database file has one server for ever. */
   readonly serverId = '';
   readonly connection = ALWAYS_CONNECTED;
+  readonly deliveries = undefined;
   readonly entries: EntryQueries;
   readonly nodes: NodeQueries;
   readonly bundles: BundleQueries;

@@ -2,6 +2,7 @@
 import type { Change } from './change.js';
 import type { AuthorityReader, AuthorityWriter } from './authority-record.js';
 import type { BundleReader, BundleWriter } from './bundle-record.js';
+import type { DeliveryExchange } from './delivery-exchange.js';
 import type { FederationReader, FederationWriter } from './federation-record.js';
 import type { EntryReader, EntryWriter } from './entry-record.js';
 import type { JoinTokenWriter } from './join-token-record.js';
@@ -18,6 +19,8 @@ export interface Store {
   readonly bundles: BundleReader;
   readonly authorities: AuthorityReader;
   readonly federation: FederationReader;
+  /** Undefined where a database has one server. */
+  readonly deliveries: DeliveryExchange | undefined;
   /** The last committed transaction; revision 0 with an empty nonce in a new database. */
   position(): Promise<LogPosition>;
   /** The revision of the last committed transaction; 0 in a new database. */

@@ -79,14 +79,6 @@ export class ChangeHistory {
     return { entryIds, trustDomains };
   }
 
-  /** The agents whose entries the revision may have changed; undefined when it is forgotten or still to come. */
-  agentsOf(revision: number): readonly SpiffeId[] | undefined {
-    // The first change at or after it: several revisions may have been taken in as one.
-    const change = this.#after(revision - 1)?.[0];
-    if (change === undefined) return undefined;
-    return [...new Set(change.reaches.flatMap((reach) => reach.agents))];
-  }
-
   #forgetUntil(revision: number): void {
     for (let forgotten = this.#since; forgotten < revision; forgotten += 1) this.#nonces.delete(forgotten);
     this.#since = Math.max(this.#since, revision);

@@ -361,61 +361,6 @@ describe('a stream ends', () => {
   });
 });
 
-describe('delivery', () => {
-  it('is known once every affected agent has acknowledged', async () => {
-    await create('alias', exampleEntry({ path: '/all', parent: '/spire/server', selectors: ['x:all:1'] }));
-    for (const agentId of [A, B]) await put(node(agentId, { selectors: [parseSelector('x:all:1')] }));
-    const [a, b] = [watch(A), watch(B)];
-    await settle();
-    b.acknowledges = false;
-    const revision = await create('web', exampleEntry({ path: '/web', parent: '/all' }));
-    const agentIds = streams.affectedAgents(revision) ?? [];
-    expect([...agentIds].sort()).toEqual([A, B]);
-    const delivery = streams.waitForDelivery({ revision, agentIds, timeoutMs: 5000 });
-    await settle();
-    expect(streams.appliedRevision(A)).toBe(revision);
-    b.acknowledge(b.revision);
-    expect(await delivery).toEqual({ delivered: expect.arrayContaining([A, B]) as unknown, pending: [] });
-    expect(clock.pendingTimers).toBe(2);
-    a.close();
-  });
-
-  it('names those that did not acknowledge in time', async () => {
-    const a = watch(A);
-    await settle();
-    const revision = await create('a', exampleEntry({ parent: '/spire/agent/x/a' }));
-    const delivery = streams.waitForDelivery({ revision, agentIds: [A, B], timeoutMs: 5000 });
-    await clock.advance(5000);
-    expect(await delivery).toEqual({ delivered: [A], pending: [B] });
-    a.close();
-  });
-
-  it('waits no longer for an agent that is banned or gone, nor for a caller who left', async () => {
-    const caller = new AbortController();
-    const wait = { revision: 1_000, agentIds: [A], timeoutMs: 5000 };
-    const first = streams.waitForDelivery(wait);
-    const second = streams.waitForDelivery({ ...wait, agentIds: [B], signal: caller.signal });
-    await store.write(({ nodes }) => nodes.delete(A));
-    expect(await first).toEqual({ delivered: [A], pending: [] });
-    caller.abort();
-    expect(await second).toEqual({ delivered: [], pending: [B] });
-    expect(clock.pendingTimers).toBe(0);
-  });
-
-  it('is not claimed for an agent that lost what it held', async () => {
-    const a = watch(A);
-    const revision = await create('a', exampleEntry({ parent: '/spire/agent/x/a' }));
-    await settle();
-    expect(streams.appliedRevision(A)).toBe(revision);
-    a.close();
-    const forgetful = new WatchingAgent(A);
-    forgetful.acknowledges = false;
-    forgetful.connect(streams, new Date(clock.now().getTime() + HOUR));
-    expect(streams.appliedRevision(A)).toBe(0);
-    await settle();
-  });
-});
-
 it('tells a quiet agent of the newest revision now and then', async () => {
   const b = watch(B);
   await settle();

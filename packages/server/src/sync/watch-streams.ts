@@ -6,7 +6,6 @@ import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { WatchHello } from '@bonafide/shared/sync/watch-message';
 import { ChangeHistory } from './change-history.js';
-import { DeliveryReceipts, type DeliveryReport, type DeliveryWait } from './delivery-receipts.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { GraphChange } from '../entry-graph/graph-change.js';
 import type { LogPosition } from '../store/store.js';
@@ -15,6 +14,16 @@ import { expired, refusalOf, replaced, stopping, type StreamOwner } from './stre
 import { Turns } from './turns.js';
 import { commitOf } from './watch-cursor.js';
 import { WatchStream, type WatchTransport } from './watch-stream.js';
+
+/** Is told what agents hold, as they say. */
+export interface ReceiptsListener {
+  /** @param revision what the agent holds by its cursor; 0 for nothing. */
+  streamOpened(agentId: SpiffeId, revision: number): void;
+  streamClosed(agentId: SpiffeId): void;
+  acknowledged(agentId: SpiffeId, revision: number): void;
+  /** What it held counts no more. */
+  forget(agentId: SpiffeId): void;
+}
 
 export interface WatchStreamsOptions {
   readonly graph: EntryGraph;
@@ -25,6 +34,7 @@ export interface WatchStreamsOptions {
   /** What happened before (see recent-history.ts); it begins now when absent, or when it does not lead up to now. */
   readonly history?: ChangeHistory;
   readonly admission?: SnapshotAdmission;
+  readonly receipts?: ReceiptsListener;
   /** With more than this to tell to a slow reader, it is told all there is instead: what is held for it stays bounded. */
   readonly maxWaitingEntries?: number;
 }
@@ -62,7 +72,6 @@ export class WatchStreams {
   readonly #streams = new Map<SpiffeId, OpenStream>();
   /** Agents that have seen more at another server than this one has: told nothing until this one has seen it too. */
   readonly #ahead = new Map<SpiffeId, { readonly commit: LogPosition; readonly timer: Timer }>();
-  readonly #receipts: DeliveryReceipts;
   readonly #turns = new Turns();
   readonly #admission: SnapshotAdmission;
   readonly #unsubscribe: () => void;
@@ -77,7 +86,6 @@ export class WatchStreams {
     const isCurrent =
       history?.newest.revision === graph.revision && history.newest.nonce === graph.position.nonce;
     this.#history = history !== undefined && isCurrent ? history : new ChangeHistory(graph.position);
-    this.#receipts = new DeliveryReceipts(options.clock);
     this.#admission = options.admission ?? new SnapshotAdmission();
     this.#advancedAt = graph.revision;
     this.#unsubscribe = graph.subscribe((change) => {
@@ -113,21 +121,6 @@ export class WatchStreams {
         stream.close();
       },
     };
-  }
-
-  /** The agents whose entries the revision may have changed; undefined for one that is long past or still to come. */
-  affectedAgents(revision: number): readonly SpiffeId[] | undefined {
-    return this.#history.agentsOf(revision);
-  }
-
-  /** The newest revision the agent said it has applied; undefined when it never said. */
-  appliedRevision(agentId: SpiffeId): number | undefined {
-    return this.#receipts.appliedRevision(agentId);
-  }
-
-  /** Resolves when each of the agents has applied the revision, is banned or gone, or the time is up. */
-  waitForDelivery(wait: DeliveryWait): Promise<DeliveryReport> {
-    return this.#receipts.wait(wait, (agentId) => this.#options.graph.node(agentId)?.isBanned !== false);
   }
 
   /** Lets no new stream in and asks the agents to leave. Resolves when all have left, or soon after the spread; never later than that. */
@@ -177,6 +170,7 @@ export class WatchStreams {
     this.#ahead.get(agentId)?.timer.cancel();
     this.#ahead.delete(agentId);
     this.#streams.delete(agentId);
+    this.#options.receipts?.streamClosed(agentId);
     this.#options.log.debug({ agent_id: agentId, err: cause }, 'watch stream ended');
     if (this.#streams.size === 0) this.#onEmpty();
   }
@@ -193,11 +187,11 @@ export class WatchStreams {
     this.#ahead.delete(agentId);
     const missed = commit === undefined ? undefined : this.#history.missedBy(agentId, commit);
     if (commit === undefined || missed === undefined) {
-      this.#receipts.record(agentId, 0);
+      this.#options.receipts?.streamOpened(agentId, 0);
       stream.tellAll();
       return;
     }
-    this.#receipts.record(agentId, commit.revision);
+    this.#options.receipts?.streamOpened(agentId, commit.revision);
     // Which bundles it holds is not known, so that it gets all it needs again: they are few and small.
     const needed = this.#options.graph.trustDomainsOf(agentId);
     stream.resume(commit, missed.entryIds, [...missed.trustDomains, ...needed]);
@@ -215,7 +209,7 @@ export class WatchStreams {
       );
       return;
     }
-    this.#receipts.record(agentId, revision);
+    this.#options.receipts?.acknowledged(agentId, revision);
   }
 
   #follow(change: GraphChange): void {
@@ -255,7 +249,7 @@ export class WatchStreams {
   #checkNodes(change: GraphChange): void {
     const resets = new Set(change.resets);
     for (const agentId of change.nodes) {
-      if (resets.has(agentId)) this.#receipts.forget(agentId);
+      if (resets.has(agentId)) this.#options.receipts?.forget(agentId);
       const open = this.#streams.get(agentId);
       if (open === undefined) continue;
       const { stream, serialNumber } = open;

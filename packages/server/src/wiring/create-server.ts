@@ -4,6 +4,7 @@ import { Shutdown } from '@bonafide/shared/runtime/shutdown';
 import { checkSocketPath } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
 import { HealthState } from '../api/health.js';
 import type { ServerConfig } from '../configuration/server-config.js';
+import { startDelivery } from './delivery.js';
 import { createEndpoints } from './endpoints.js';
 import { createFederation, startBundleEndpoint } from './federation.js';
 import { createHandlers } from './handlers.js';
@@ -45,11 +46,12 @@ async function startServer(startup: Startup): Promise<RunningServer> {
     background.abort();
   });
   const signing = await startSigning(startup, storage);
-  const registry = startRegistry(startup, storage, signing);
+  const delivery = startDelivery(startup, storage);
+  const registry = await startRegistry(startup, storage, signing, delivery);
   startPublishing(startup, storage);
   const federation = createFederation(startup, storage);
   const health = new HealthState();
-  const handlers = createHandlers(startup, { storage, signing, registry, federation, health });
+  const handlers = createHandlers(startup, { storage, signing, registry, delivery, federation, health });
   const endpoints = await createEndpoints(startup, { storage, signing, registry, handlers });
 
   const port = await endpoints.listenForAgents();
@@ -57,6 +59,7 @@ async function startServer(startup: Startup): Promise<RunningServer> {
   await federation.refresh.start();
   await endpoints.listenForOperators();
   health.set(true);
+  shutdown.add(() => registry.watchStreams.drain(config.server.drain_spread * 1000));
   shutdown.add(() => {
     health.set(false);
     log.info('Stopping Server APIs');

@@ -4,6 +4,7 @@ import { RateLimits } from '../access/rate-limits.js';
 import { createAgentHandlers } from '../api/agent.js';
 import { createBundleHandlers } from '../api/bundle.js';
 import { createDebugHandlers } from '../api/debug.js';
+import { createDeliveryHandlers } from '../api/delivery.js';
 import { createEntryHandlers } from '../api/entry.js';
 import { createHealthHandlers, type HealthState } from '../api/health.js';
 import { createLocalAuthorityHandlers } from '../api/local-authority.js';
@@ -16,6 +17,7 @@ import type { ApiHandlers } from '../endpoints/api-server.js';
 import { createNodeAttestors } from '../node-attestation/attestors.js';
 import { OwnBundle } from '../trust-bundle/own-bundle.js';
 import { TokenAuthorityPublication } from '../trust-bundle/publish-token-authority.js';
+import type { Delivery } from './delivery.js';
 import type { Federation } from './federation.js';
 import type { Registry } from './registry.js';
 import type { Signing } from './signing.js';
@@ -26,6 +28,7 @@ interface HandlerParts {
   readonly storage: Storage;
   readonly signing: Signing;
   readonly registry: Registry;
+  readonly delivery: Delivery;
   readonly federation: Federation;
   readonly health: HealthState;
 }
@@ -34,7 +37,7 @@ const LARGEST_BATCH = 500;
 
 export function createHandlers(
   { config: { server, plugins }, clock, log }: Startup,
-  { storage, signing, registry, federation, health }: HandlerParts,
+  { storage, signing, registry, delivery, federation, health }: HandlerParts,
 ): ApiHandlers {
   const trustDomain = server.trust_domain;
   const { store, graph } = storage;
@@ -67,7 +70,7 @@ export function createHandlers(
       serverChain: () => serverSvid.current().certificateChain,
       clock,
     }),
-    'spire.api.server.entry.v1.Entry': createEntryHandlers({ trustDomain, registration, graph }),
+    'spire.api.server.entry.v1.Entry': createEntryHandlers({ trustDomain, registration, graph, receipts: delivery.agents }),
     'spire.api.server.localauthority.v1.LocalAuthority': createLocalAuthorityHandlers(authorities),
     'spire.api.server.logger.v1.Logger': createLoggerHandlers(log),
     'spire.api.server.svid.v1.SVID': createSvidHandlers({
@@ -85,6 +88,7 @@ export function createHandlers(
       relationships: federation.relationships,
       refresh: federation.refresh,
     }),
+    'bonafide.sync.v1.Delivery': createDeliveryHandlers(delivery.waits),
     'bonafide.sync.v1.Sync': createSyncHandlers({ watchStreams, agents }),
     'grpc.health.v1.Health': createHealthHandlers(health),
   };

@@ -2,7 +2,9 @@
 import { AttestedAgents } from '../node-attestation/attested-agents.js';
 import { pruneExpiredEntries } from '../registration/prune-expired-entries.js';
 import { Registration } from '../registration/registration.js';
+import { recentHistory } from '../sync/recent-history.js';
 import { WatchStreams } from '../sync/watch-streams.js';
+import type { Delivery } from './delivery.js';
 import type { Signing } from './signing.js';
 import type { Startup } from './startup.js';
 import type { Storage } from './storage.js';
@@ -14,11 +16,12 @@ export interface Registry {
   readonly watchStreams: WatchStreams;
 }
 
-export function startRegistry(
+export async function startRegistry(
   { config: { server }, clock, log, shutdown, background }: Startup,
   { store, graph }: Storage,
   { agentIssuer }: Signing,
-): Registry {
+  delivery: Delivery,
+): Promise<Registry> {
   const trustDomain = server.trust_domain;
   const agentTtlSeconds = server.agent_ttl ?? server.default_x509_svid_ttl;
   const agents = new AttestedAgents({ store, issuer: agentIssuer, agentTtlSeconds });
@@ -28,6 +31,10 @@ export function startRegistry(
     background.abort();
     return pruning;
   });
-  const watchStreams = new WatchStreams({ graph, logId: store.logId, trustDomain, clock, log });
+  const history = await recentHistory({ store, graph, trustDomain });
+  const watchStreams = new WatchStreams({
+    ...{ graph, logId: store.logId, trustDomain, clock, log, history },
+    receipts: delivery.agents,
+  });
   return { agents, agentTtlSeconds, registration, watchStreams };
 }

@@ -1,0 +1,30 @@
+/** Delivery receipts: what agents hold, who has to hold what, and waiting for it. */
+import { AgentRevisions } from '../delivery/agent-revisions.js';
+import { DeliveryAnswers } from '../delivery/answer-questions.js';
+import { ConcernedAgents } from '../delivery/concerned-agents.js';
+import { DeliveryWaits } from '../delivery/wait-for-delivery.js';
+import type { Startup } from './startup.js';
+import type { Storage } from './storage.js';
+
+export interface Delivery {
+  readonly agents: AgentRevisions;
+  readonly waits: DeliveryWaits;
+}
+
+export function startDelivery(
+  { config: { server }, clock, log, shutdown }: Startup,
+  { store, graph }: Storage,
+): Delivery {
+  const { serverId, deliveries: exchange } = store;
+  const agents = new AgentRevisions({ clock, isAttested: (agentId) => graph.node(agentId) !== undefined });
+  const concerned = new ConcernedAgents(graph, server.trust_domain);
+  shutdown.add(() => {
+    concerned.stop();
+  });
+  if (exchange !== undefined) {
+    const answers = new DeliveryAnswers({ exchange, agents, concerned, serverId, clock, log });
+    shutdown.add(() => answers.stop());
+  }
+  const waits = new DeliveryWaits({ agents, concerned, serverId, exchange, clock, log });
+  return { agents, waits };
+}
