@@ -73,7 +73,7 @@ class KeptIdentity implements AsyncDisposable {
     const { signal } = this.#stopping;
     const log = silentLogger;
     const connection = new ServerConnection({
-      address: { host: '127.0.0.1', port: server.port },
+      addresses: [{ host: '127.0.0.1', port: server.port }],
       trustDomain,
     });
     const bundle = await callUnary(server.local('spire.api.server.bundle.v1.Bundle'), 'GetBundle', {});

@@ -113,7 +113,12 @@ describe('EntrySync with a server that has no Watch', () => {
     const stopping = new AbortController();
     let polls = 0;
     const entrySync = new EntrySync({
-      connection: { channel: () => channel, discard: () => undefined },
+      connection: {
+        channel: () => channel,
+        discard: () => false,
+        hasAlternative: () => Promise.resolve(false),
+        moveAway: () => Promise.resolve(false),
+      },
       cache,
       apply: (change, cursor) => {
         expect(cursor).toBeUndefined();

@@ -168,7 +168,7 @@ describe("an agent's own SVID under a tainted authority", () => {
   it('is replaced when it was loaded from disk, and again while the server still signs with that authority', async () => {
     const trustDomain = parseTrustDomain('example.org');
     const connection = new ServerConnection({
-      address: { host: '127.0.0.1', port: server.port },
+      addresses: [{ host: '127.0.0.1', port: server.port }],
       trustDomain,
     });
     const bundle = await callUnary(server.local('spire.api.server.bundle.v1.Bundle'), 'GetBundle', {});

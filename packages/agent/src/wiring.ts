@@ -67,9 +67,8 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   // Before a token is spent on an agent that cannot serve.
   if (inheritedFd === undefined) checkSocketPath(socketPath);
 
-  const address = { host: agent.server_address, port: agent.server_port };
   const policy = { availabilityTargetSeconds: agent.availability_target, random };
-  const connection = new ServerConnection({ address, trustDomain });
+  const connection = new ServerConnection({ addresses: agent.servers, trustDomain, random });
   const trust = new ServerTrust({
     source: bootstrapSource(agent),
     trustDomain,
@@ -77,7 +76,8 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     connection,
     log,
   });
-  const explain = (error: unknown): string => explainFailure(error, { address, bundlePlace: trust.place });
+  const explain = (error: unknown): string =>
+    explainFailure(error, { address: connection.failedAddress, bundlePlace: trust.place });
   const attestor = createNodeAttestor(plugins.NodeAttestor, {
     trustDomain,
     joinToken: await readJoinToken(agent),
@@ -119,6 +119,10 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     signer: new ServerSigner(calls),
     keeping: files?.svids,
     keyType: agent.workload_x509_svid_key_type,
+    turn: () => keeper.goesFirst(),
+    onRecovered: () => {
+      sync.retryNow();
+    },
     policy,
     clock,
     log,
@@ -166,6 +170,11 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     cursor: entries.cursor.bind(entries),
     reportRefusal,
     explain,
+    onConnected: () => {
+      keeper.retryNow();
+      renewal.retryNow();
+      witSvids.retryNow();
+    },
     agentVersion: version,
     random,
     clock,

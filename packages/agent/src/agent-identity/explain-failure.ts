@@ -10,6 +10,7 @@ const UNREACHABLE =
   /No connection established|Name resolution failed|Connection dropped|E(?:CONN|HOST|NET|TIMEDOUT|NOTFOUND|AI_|PIPE|ADDR)/;
 
 export interface FailureContext {
+  /** Of the server that was tried. */
   readonly address: ServerAddress;
   /** Where the bundle came from, for example a path. */
   readonly bundlePlace: string;

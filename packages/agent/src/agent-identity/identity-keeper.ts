@@ -1,4 +1,5 @@
 /** Keeps the agent's own SVID good: loads or obtains it, renews it around half life, attests anew when the server asks for it. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
 import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
@@ -15,7 +16,8 @@ import { renewalTimeOfNew, renewalTimeOfStored, type RenewalPolicy } from '../sv
 import type { AgentIdentity } from './agent-identity.js';
 import type { IdentityStorage } from './identity-file.js';
 import type { ServerChannel, ServerConnection } from './server-connection.js';
-import { isTransient, RETRY_PAUSES, retryAfterMs, untilItWorks } from './until-it-works.js';
+import { retryAfterMs, retryPauseMs } from './retry-pause.js';
+import { isTransient, RETRY_PAUSES, untilItWorks } from './until-it-works.js';
 
 interface IdentityKeeperOptions {
   readonly connection: ServerConnection;
@@ -48,6 +50,10 @@ export class IdentityKeeper {
   #identity: AgentIdentity | undefined;
   #renewAt: Date | undefined;
   #refusal: BonafideError | undefined;
+  /** A renewal under way. */
+  #renewal: Promise<void> | undefined;
+  /** The last renewal did not reach the server: it is worth trying again as soon as somebody else does. */
+  #mayHurry = false;
 
   constructor(options: IdentityKeeperOptions) {
     this.#options = options;
@@ -118,6 +124,24 @@ export class IdentityKeeper {
     this.#alarm.ring();
   }
 
+  /** The server is heard again: a renewal that could not reach it is tried now. */
+  retryNow(): void {
+    if (!this.#mayHurry) return;
+    this.#mayHurry = false;
+    this.#renewAt = this.#options.clock.now();
+    this.#alarm.ring();
+  }
+
+  /** Resolves once no renewal of the agent's own SVID is due or under way: whatever else is renewed needs it. Never rejects. */
+  async goesFirst(): Promise<void> {
+    const isDue = this.#renewAt !== undefined && this.#renewAt <= this.#options.clock.now();
+    if (this.#renewal === undefined && isDue) {
+      this.#alarm.ring();
+      await nextTurn(); // in which the loop below begins
+    }
+    await this.#renewal;
+  }
+
   /**
    * Works until the signal fires.
    * @throws BonafideError when the server has turned the agent away for good; the stored identity is deleted by then.
@@ -129,14 +153,20 @@ export class IdentityKeeper {
         this.#renewAt = new Date(this.#renewAt.getTime() - setBackMs);
       }
       if (this.#refusal !== undefined) await this.#answerRefusal(this.#refusal, signal);
-      else if (this.#renewAt !== undefined && this.#renewAt <= this.#options.clock.now())
-        await this.#renew(signal);
-      else await this.#alarm.wait(this.#renewAt, signal);
+      else if (this.#renewAt !== undefined && this.#renewAt <= this.#options.clock.now()) {
+        const renewal = this.#renew(signal);
+        this.#renewal = renewal.catch(() => undefined); // which fails for whoever runs the keeper
+        try {
+          await renewal;
+        } finally {
+          this.#renewal = undefined;
+        }
+      } else await this.#alarm.wait(this.#renewAt, signal);
     }
   }
 
   async #renew(signal: AbortSignal): Promise<void> {
-    const { clock, explain, log, storage } = this.#options;
+    const { clock, explain, log, policy, storage } = this.#options;
     const identity = this.#identity;
     if (identity === undefined) return;
     const { notAfter, spiffeId } = identity.svid;
@@ -154,7 +184,8 @@ export class IdentityKeeper {
         await storage.delete();
         throw fatal(expired, refusalText(expired, spiffeId));
       }
-      const delayMs = Math.max(this.#retry.nextDelayMs(), retryAfterMs(error));
+      const delayMs = retryPauseMs(this.#retry.nextDelayMs(), error, policy.random);
+      this.#mayHurry = retryAfterMs(error) === 0 && hasReason(error, 'unavailable', 'deadline_exceeded');
       this.#renewAt = new Date(clock.now().getTime() + delayMs);
       log.error(
         { notAfter, isExpired, retryInMs: Math.round(delayMs) },
@@ -241,6 +272,7 @@ export class IdentityKeeper {
     const now = clock.now();
     this.#identity = identity;
     this.#refusal = undefined;
+    this.#mayHurry = false;
     if (!isKept) {
       this.#renewAt = new Date(now.getTime() + this.#retry.nextDelayMs());
     } else if (isTainted(svid)) {

@@ -1,19 +1,26 @@
 /** The way to the server, always under the agent's latest SVID and bundle: what was renewed takes effect with the next channel. */
-import { Channel, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
+import { Channel, connectivityState, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
 import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
 import { createMutualTlsCredentials, mutualTlsChannelOptions } from '@bonafide/shared/rpc/mutual-tls-channel';
 import type { ServiceName } from '@bonafide/shared/rpc/services';
+import { deadlineAfter } from '@bonafide/shared/runtime/deadline';
 import { serverId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
 import { formatServerAddress, type ServerAddress } from './server-address.js';
+import { ServerChoice } from './server-choice.js';
 
 export interface ServerConnectionOptions {
-  readonly address: ServerAddress;
+  /** Of servers of one trust domain, at least one. */
+  readonly addresses: readonly ServerAddress[];
   readonly trustDomain: TrustDomain;
+  /** A number in [0, 1). */
+  readonly random?: () => number;
 }
 
 const LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024;
+/** How long a server that is to take over may take to answer. */
+const TAKEOVER_LIMIT_MS = 10_000;
 
 /** The way to the server under one identity. */
 export interface ServerChannel {
@@ -28,20 +35,42 @@ export interface ServerChannel {
 export interface ServerChannels {
   /** The one to use for the next call; not to be kept for longer than that call. */
   channel(): ServerChannel;
-  /** Drops one that does not work, so that the next call connects anew and nothing reconnects behind its back. */
-  discard(channel: ServerChannel): void;
+  /**
+   * Drops one that does not work, so that the next call connects anew, to another server if there is one, and nothing reconnects
+   * behind its back. @returns whether the next call goes to a server that has not failed yet.
+   */
+  discard(channel: ServerChannel): boolean;
+  /** Whether there may be another server to go to. */
+  hasAlternative(): Promise<boolean>;
+  /**
+   * Connects to another server and makes that the channel to use, while calls on the old one come to their end.
+   * @returns false when no other server answers; then the channel stays.
+   */
+  moveAway(channel: ServerChannel, signal: AbortSignal): Promise<boolean>;
 }
 
 export class ServerConnection implements ServerChannels {
-  readonly #options: ServerConnectionOptions;
+  readonly #trustDomain: TrustDomain;
+  readonly #choice: ServerChoice;
   #authorities: readonly Buffer[] | 'unverified' = [];
   #identity: X509Svid | undefined;
   #channel: OpenChannel | undefined;
   /** Lives as long as the present identity. */
   #scope = new AbortController();
 
-  constructor(options: ServerConnectionOptions) {
-    this.#options = options;
+  constructor({ addresses, trustDomain, random = Math.random }: ServerConnectionOptions) {
+    this.#trustDomain = trustDomain;
+    this.#choice = new ServerChoice({ addresses, random });
+  }
+
+  /** Of the server that is used now. */
+  get address(): ServerAddress {
+    return this.#choice.current;
+  }
+
+  /** Of the server that failed last, for messages; the present one as long as none has. */
+  get failedAddress(): ServerAddress {
+    return this.#choice.lastLeft;
   }
 
   /** `unverified` believes whoever answers; only an explicit insecure bootstrap may ask for it. */
@@ -60,32 +89,59 @@ export class ServerConnection implements ServerChannels {
   }
 
   channel(): ServerChannel {
-    this.#channel ??= this.#open(this.#identity);
+    this.#channel ??= this.#open(this.#identity, this.#choice.current);
     return this.#channel;
   }
 
-  /** A channel of its own without a client certificate; the caller closes it. */
+  /** A channel of its own without a client certificate; the caller closes it, or discards it when it does not work. */
   openAnonymous(): OpenChannel {
-    return this.#open(undefined);
+    return this.#open(undefined, this.#choice.current);
   }
 
-  discard(channel: ServerChannel): void {
-    if (channel === this.#channel) this.#retire();
+  discard(channel: ServerChannel): boolean {
+    if (!(channel instanceof OpenChannel)) return false;
+    const isPresent = channel === this.#channel;
+    if (isPresent) this.#retire();
+    // One that was replaced meanwhile, for example because the bundle has changed, says nothing about the server.
+    return isPresent || channel.identity === undefined ? this.#choice.leave(channel.address) : true;
+  }
+
+  async hasAlternative(): Promise<boolean> {
+    return (await this.#choice.alternatives()).length > 0;
+  }
+
+  async moveAway(channel: ServerChannel, signal: AbortSignal): Promise<boolean> {
+    for (const address of await this.#choice.alternatives()) {
+      if (signal.aborted) return false;
+      const next = this.#open(this.#identity, address);
+      const isReady = await next.isReady(TAKEOVER_LIMIT_MS, signal);
+      const isOutdated = channel !== this.#channel;
+      if (isReady && !isOutdated && !signal.aborted) {
+        this.#choice.take(address);
+        this.#retire();
+        this.#channel = next;
+        return true;
+      }
+      next.close();
+      if (isOutdated) return true;
+    }
+    return false;
   }
 
   close(): void {
     this.#retire();
   }
 
-  #open(identity: X509Svid | undefined): OpenChannel {
-    const { trustDomain } = this.#options;
+  #open(identity: X509Svid | undefined, address: ServerAddress): OpenChannel {
+    const trustDomain = this.#trustDomain;
     const credentials = createMutualTlsCredentials({
       serverId: serverId(trustDomain),
       authorities: this.#authorities,
       identity,
     });
     return new OpenChannel({
-      ...this.#options,
+      address,
+      trustDomain,
       credentials,
       identity,
       superseded: this.#scope.signal,
@@ -98,13 +154,16 @@ export class ServerConnection implements ServerChannels {
   }
 }
 
-interface OpenChannelOptions extends ServerConnectionOptions {
+interface OpenChannelOptions {
+  readonly address: ServerAddress;
+  readonly trustDomain: TrustDomain;
   readonly credentials: ChannelCredentials;
   readonly identity: X509Svid | undefined;
   readonly superseded: AbortSignal;
 }
 
 class OpenChannel implements ServerChannel {
+  readonly address: ServerAddress;
   readonly identity: X509Svid | undefined;
   readonly superseded: AbortSignal;
   readonly #target: string;
@@ -112,6 +171,7 @@ class OpenChannel implements ServerChannel {
   readonly #channel: Channel;
 
   constructor({ address, trustDomain, credentials, identity, superseded }: OpenChannelOptions) {
+    this.address = address;
     this.identity = identity;
     this.superseded = superseded;
     this.#target = `dns:${formatServerAddress(address)}`;
@@ -124,11 +184,38 @@ class OpenChannel implements ServerChannel {
     return new Client(this.#target, this.#credentials, { channelOverride: this.#channel });
   }
 
+  /** Connects. @returns false when that fails, or takes longer, or the signal fires. */
+  async isReady(limitMs: number, signal: AbortSignal): Promise<boolean> {
+    const deadline = deadlineAfter(limitMs);
+    for (let state = this.#channel.getConnectivityState(true); ;) {
+      if (state === connectivityState.READY) return true;
+      if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN) return false;
+      const before = state;
+      const hasChanged = await new Promise<boolean>((resolve) => {
+        const stop = (): void => {
+          resolve(false);
+        };
+        signal.addEventListener('abort', stop, { once: true });
+        this.#channel.watchConnectivityState(before, deadline, (error) => {
+          signal.removeEventListener('abort', stop);
+          resolve(error === undefined);
+        });
+      });
+      if (!hasChanged || signal.aborted) return false;
+      state = this.#channel.getConnectivityState(true);
+    }
+  }
+
   /** Calls under way may come to their end. */
   close(): void {
     this.#channel.close();
   }
 }
+
+/** Many agents that know one name spread over the machines that go by it. */
+const SERVICE_CONFIG = JSON.stringify({
+  loadBalancingConfig: [{ pick_first: { shuffleAddressList: true } }],
+});
 
 function channelOptions({ host }: ServerAddress, trustDomain: TrustDomain): ChannelOptions {
   return {
@@ -139,6 +226,8 @@ function channelOptions({ host }: ServerAddress, trustDomain: TrustDomain): Chan
     'grpc.max_receive_message_length': LARGEST_MESSAGE_BYTES,
     'grpc.initial_reconnect_backoff_ms': 500,
     'grpc.max_reconnect_backoff_ms': 10_000,
+    'grpc.service_config': SERVICE_CONFIG,
+    'grpc.service_config_disable_resolution': 1,
     ...(isLoopback(host) ? { 'grpc.enable_http_proxy': 0 } : {}),
   };
 }

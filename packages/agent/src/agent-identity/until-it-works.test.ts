@@ -39,11 +39,11 @@ describe('untilItWorks', () => {
   it('tries again with growing pauses', async () => {
     const clock = new FakeClock();
     const { attempts, result } = start(clock, [failure('unavailable'), failure('unavailable')], undefined);
-    await clock.advance(700);
+    await clock.advance(540);
     expect(attempts()).toBe(1);
-    await clock.advance(100);
+    await clock.advance(20);
     expect(attempts()).toBe(2);
-    await clock.advance(1_500);
+    await clock.advance(1_200);
     expect(attempts()).toBe(3);
     expect(await result).toBeUndefined();
   });
@@ -72,9 +72,17 @@ describe('untilItWorks', () => {
   it('leaves the server alone for as long as it asks', async () => {
     const clock = new FakeClock();
     const { attempts } = start(clock, [failure('resource_exhausted', 20_000)], undefined);
-    await clock.advance(19_000);
+    await clock.advance(20_000);
     expect(attempts()).toBe(1);
-    await clock.advance(1_000);
+    await clock.advance(20_000 / 4);
+    expect(attempts()).toBe(2);
+  });
+
+  it('waits beyond its limit for a server that says when to come again', async () => {
+    const clock = new FakeClock();
+    const { attempts, result } = start(clock, [failure('resource_exhausted', 90_000)], 60_000);
+    await clock.advance(120_000);
+    expect(await result).toBeUndefined();
     expect(attempts()).toBe(2);
   });
 });

@@ -3,6 +3,7 @@ import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
+import { retryAfterMs, retryPauseMs } from './retry-pause.js';
 
 export interface Persistence {
   /** For the log, for example `node attestation`. */
@@ -16,7 +17,7 @@ export interface Persistence {
   readonly log: Logger;
 }
 
-export const RETRY_PAUSES = { initialMs: 1_000, maximumMs: 30_000 };
+export const RETRY_PAUSES = { initialMs: 1_000, maximumMs: 30_000, leastPart: 0.1 };
 
 /** @throws BonafideError with the reason of the last failure, when it is final. */
 export async function untilItWorks(
@@ -33,8 +34,12 @@ export async function untilItWorks(
     } catch (error) {
       if (signal.aborted) throw error;
       const message = `${what} failed: ${explain(error)}`;
-      const delayMs = Math.max(backoff.nextDelayMs(), retryAfterMs(error));
-      const isLate = limitMs !== undefined && clock.monotonicMs() + delayMs - startedMs > limitMs;
+      const delayMs = retryPauseMs(backoff.nextDelayMs(), error, random);
+      const isLate =
+        limitMs !== undefined &&
+        // A server that says when to come again is there.
+        retryAfterMs(error) === 0 &&
+        clock.monotonicMs() + delayMs - startedMs > limitMs;
       if (!isTransient(error) || isLate) {
         throw new BonafideError(error instanceof BonafideError ? error.reason : 'internal', message, {
           cause: error,
@@ -44,11 +49,6 @@ export async function untilItWorks(
       await sleep(clock, delayMs, signal);
     }
   }
-}
-
-/** How long the server asked to be left alone. */
-export function retryAfterMs(error: unknown): number {
-  return error instanceof BonafideError ? (error.retryAfterMs ?? 0) : 0;
 }
 
 /** Worth another attempt with the same evidence. */

@@ -3,7 +3,7 @@ import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { integerBetween, switchOption, valueOption } from '@bonafide/shared/cli/option-values';
 import type { ConfigOverride } from '@bonafide/shared/config/config-override';
 import type { Command } from 'commander';
-import type { AgentConfig } from '../configuration/agent-config.js';
+import type { AgentConfig, AgentConfigKey } from '../configuration/agent-config.js';
 
 export interface ConfigFlags {
   readonly config: string;
@@ -41,7 +41,7 @@ const OVERRIDES = [
   { name: 'logLevel', flag: '--log-level', key: 'log_level' },
   { name: 'logFormat', flag: '--log-format', key: 'log_format' },
   { name: 'logFile', flag: '--log-file', key: 'log_file' },
-] as const satisfies readonly { name: keyof ConfigFlags; flag: string; key: keyof AgentConfig['agent'] }[];
+] as const satisfies readonly { name: keyof ConfigFlags; flag: string; key: AgentConfigKey }[];
 
 export function addConfigFlags(command: Command): Command {
   return command

@@ -49,7 +49,20 @@ describe('agentConfigSchema', () => {
     });
   });
 
+  it('takes one server as SPIRE’s agents do, or the addresses of several', () => {
+    const none = { server_address: undefined, server_port: undefined };
+    expect(parse(LEAST).agent.servers).toEqual([{ host: 'server', port: 8081 }]);
+    const { agent } = parse({ ...LEAST, ...none, server_addresses: ['a:1', '[::1]:2'] });
+    expect(agent.servers).toEqual([
+      { host: 'a', port: 1 },
+      { host: '::1', port: 2 },
+    ]);
+  });
+
   it.each([
+    [{ server_addresses: ['a:1'] }, /server_address.*cannot be set together with server_addresses/],
+    [{ server_addresses: ['a'] }, /server_addresses.*expected host:port/],
+    [{ server_port: undefined }, /server_port.*is missing; expected it, or server_addresses/],
     [{ trust_bundle_path: undefined }, /trust_bundle_path, trust_bundle_url or insecure_bootstrap/],
     [{ insecure_bootstrap: true }, /insecure_bootstrap.*cannot be set together with trust_bundle_path/],
     [{ trust_bundle_url: 'https://x/b' }, /trust_bundle_url.*together with trust_bundle_path/],

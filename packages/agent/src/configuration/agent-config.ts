@@ -6,12 +6,14 @@ import { KEY_TYPES } from '@bonafide/shared/crypto/key-type';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
+import { parseServerAddress } from '../agent-identity/server-address.js';
 import { nodeAttestorSchema } from '../node-attestation/attestors.js';
 import { workloadAttestorsConfigSchema } from '../workload-attestation/attestors.js';
 import { DEFAULT_SOCKET_PATH } from './default-socket-path.js';
 
 const LEAST_AVAILABILITY_TARGET_SECONDS = 24 * 3600;
 const MOST_SVIDS = 1_000_000;
+const MOST_SERVERS = 100;
 
 const limit = z.int().positive().max(1_000_000);
 
@@ -25,9 +27,11 @@ const limitsSchema = z.strictObject({
 const agentSchema = z
   .strictObject({
     trust_domain: parsedString(parseTrustDomainOrId),
-    /** A DNS name or an IP address. */
-    server_address: z.string().min(1),
-    server_port: z.int().min(1).max(65535),
+    /** A DNS name or an IP address; with `server_port`, as SPIRE has it, for one server. */
+    server_address: z.string().min(1).optional(),
+    server_port: z.int().min(1).max(65535).optional(),
+    /** `host:port` of each server of the trust domain, in place of the two above. */
+    server_addresses: z.array(parsedString(parseServerAddress)).min(1).max(MOST_SERVERS).optional(),
     socket_path: z.string().min(1).default(DEFAULT_SOCKET_PATH),
     data_dir: z.string().min(1).default('.'),
     trust_bundle_path: z.string().min(1).optional(),
@@ -82,7 +86,18 @@ const agentSchema = z
     ) {
       problem('availability_target', 'is too short; expected at least 24h');
     }
-  });
+    for (const key of ['server_address', 'server_port'] as const) {
+      if (agent.server_addresses === undefined) {
+        if (agent[key] === undefined) problem(key, 'is missing; expected it, or server_addresses');
+      } else if (agent[key] !== undefined) {
+        problem(key, 'cannot be set together with server_addresses; expected one of them');
+      }
+    }
+  })
+  .transform(({ server_address: host, server_port: port, server_addresses: listed, ...agent }) => ({
+    ...agent,
+    servers: listed ?? (host === undefined || port === undefined ? [] : [{ host, port }]),
+  }));
 
 const keyManagerSchema = z
   .strictObject({
@@ -107,6 +122,8 @@ export const agentConfigSchema = z.strictObject({
 });
 
 export type AgentConfig = z.output<typeof agentConfigSchema>;
+/** As it stands in the file. */
+export type AgentConfigKey = keyof z.input<typeof agentSchema>;
 
 function parseHttpsUrl(text: string): string {
   if (URL.canParse(text) && new URL(text).protocol === 'https:') return text;

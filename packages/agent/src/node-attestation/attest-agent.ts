@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { openBidiStream } from '@bonafide/shared/rpc/client-call';
 import type { _spire_api_server_agent_v1_AttestAgentResponse_Result__Output as AttestationResult } from '@bonafide/shared/rpc/gen/spire/api/server/agent/v1/AttestAgentResponse';
 import { isAgentId, trustDomainOf } from '@bonafide/shared/spiffe-id/spiffe-id';
@@ -54,6 +54,9 @@ export async function attestAgent({
         return undefined;
       },
     });
+  } catch (error) {
+    if (hasReason(error, 'unavailable', 'deadline_exceeded')) connection.discard(channel);
+    throw error;
   } finally {
     stream.cancel();
     channel.close();

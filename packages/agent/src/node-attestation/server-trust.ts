@@ -1,7 +1,7 @@
 /** By what the agent believes its server: the bundle of the last run, else the bootstrap source; then it follows every rotation. */
 import { isDeepStrictEqual } from 'node:util';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
-import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { bundleFromProto } from '@bonafide/shared/rpc/codec/bundle';
 import type { Logger } from '@bonafide/shared/runtime/logger';
@@ -109,6 +109,9 @@ export class ServerTrust {
         throw new BonafideError('unavailable', 'the server has no X.509 authority yet');
       }
       this.#believe(bundle, 'that the unverified server sent');
+    } catch (error) {
+      if (hasReason(error, 'unavailable', 'deadline_exceeded')) connection.discard(channel);
+      throw error;
     } finally {
       channel.close();
     }

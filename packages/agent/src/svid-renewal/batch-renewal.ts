@@ -1,5 +1,5 @@
 /** Keeps an SVID for every entry that needs one, whatever its kind: obtains it in batches, renews it in time, takes it out when it expires. */
-import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
@@ -7,45 +7,19 @@ import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { SetBacks } from '@bonafide/shared/runtime/set-backs';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { retryAfterMs, retryPauseMs } from '../agent-identity/retry-pause.js';
 import { BatchLimit } from './batch-limit.js';
 import { DueQueue } from './due-queue.js';
-import { renewalTimeOfNew, renewalTimeOfStored, type RenewalPolicy, type Validity } from './renewal-time.js';
-
-export type Obtained<Svid> =
-  | { readonly kind: 'svid'; readonly svid: Svid }
-  /** A refusal, or an answer that cannot be used. */
-  | { readonly kind: 'failed'; readonly error: unknown };
-
-/** Where the SVIDs are held, and whoever waits for them is told. */
-export interface SvidHolder<Svid> {
-  svid(entryId: string): Svid | undefined;
-  /** Ids of the entries whose SVID meets the condition. */
-  entriesWithSvid(condition: (svid: Svid) => boolean): readonly string[];
-  install(svids: ReadonlyMap<string, Svid>): void;
-  /** An attempt has failed: whoever waits is given what there is. */
-  settle(entryIds: readonly string[]): void;
-  withdraw(entryIds: readonly string[]): void;
-}
-
-interface SvidKind<Svid> {
-  /** For the log, as in `X509-SVID`. */
-  readonly name: string;
-  readonly holder: SvidHolder<Svid>;
-  /** Equal for two entries when an SVID that was issued for one serves the other as well. */
-  contentKey(entry: RegistrationEntry): string;
-  validityOf(svid: Svid): Validity;
-  /** Whether it stands under a key that may have been stolen: it may be, because the server signed it just before it knew. */
-  isTainted(svid: Svid): boolean;
-  /** One result for each entry, in their order. @throws BonafideError when the batch as a whole failed. */
-  obtain(entries: readonly RegistrationEntry[], signal: AbortSignal): Promise<readonly Obtained<Svid>[]>;
-  /** Where SVIDs outlive the process. */
-  readonly keeping:
-    | { save(entryId: string, contentKey: string, svid: Svid): void; remove(entryId: string): void }
-    | undefined;
-}
+import { renewalTimeOfNew, renewalTimeOfStored, type RenewalPolicy } from './renewal-time.js';
+import { SigningQueue } from './signing-queue.js';
+import type { Obtained, SvidKind } from './svid-kind.js';
 
 interface BatchRenewalOptions<Svid> {
   readonly kind: SvidKind<Svid>;
+  /** Resolves when nothing more important is to be asked of the server. */
+  readonly turn?: (() => Promise<void>) | undefined;
+  /** A batch went well after one could not reach the server. */
+  readonly onRecovered?: (() => void) | undefined;
   readonly policy: RenewalPolicy;
   readonly clock: Clock;
   readonly log: Logger;
@@ -56,20 +30,21 @@ interface Wanted {
   readonly contentKey: string;
 }
 
-const RETRY = { initialMs: 500, maximumMs: 30_000 };
+const RETRY = { initialMs: 500, maximumMs: 30_000, leastPart: 0.1 };
 const REFUSED_RETRY = { initialMs: 5_000, maximumMs: 300_000 };
 const TAINTED_RETRY = { initialMs: 1_000, maximumMs: 60_000 };
 /** What falls due within this time is renewed in the same batch. */
 const GATHERING_MS = 250;
+const ENDED = { notBefore: new Date(0), notAfter: new Date(0) };
 
 export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
   readonly #options: BatchRenewalOptions<Svid>;
   readonly #wanted = new Map<string, Wanted>();
   /** Issued content of each SVID that is held. */
   readonly #held = new Map<string, string>();
-  /** Entries without an SVID come before those whose SVID is to be replaced. */
-  readonly #missing = new Set<string>();
-  readonly #stale = new Set<string>();
+  /** Entries whose SVID ended before it was replaced. */
+  readonly #lapsed = new Set<string>();
+  readonly #queue = new SigningQueue();
   readonly #due = new DueQueue();
   readonly #expiring = new DueQueue();
   /** Of the entries for which the server's last answer was none that is good. */
@@ -79,6 +54,11 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
   readonly #setBacks: SetBacks;
   readonly #workAlarm: Alarm;
   readonly #expiryAlarm: Alarm;
+  /** After a batch that failed. */
+  #retryAt: Date | undefined;
+  /** The last batch did not reach the server: it is worth trying again as soon as somebody else does. */
+  #mayHurry = false;
+  #wasAway = false;
 
   constructor(options: BatchRenewalOptions<Svid>) {
     this.#options = options;
@@ -116,8 +96,8 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
   release(entryId: string): void {
     this.#wanted.delete(entryId);
     this.#forget(entryId);
-    this.#missing.delete(entryId);
-    this.#stale.delete(entryId);
+    this.#queue.delete(entryId);
+    this.#lapsed.delete(entryId);
     this.#setbacks.delete(entryId);
     this.#options.kind.keeping?.remove(entryId);
   }
@@ -135,25 +115,32 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
     this.#options.kind.holder.withdraw(entryIds);
   }
 
+  /** The server is heard again: what could not reach it is tried now. */
+  retryNow(): void {
+    if (!this.#mayHurry) return;
+    this.#mayHurry = false;
+    this.#retryAt = undefined;
+    this.#workAlarm.ring();
+  }
+
   /** Obtains and renews until the signal fires. */
   async runSigning(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
-    let retryAt: Date | undefined;
+    const { clock, turn } = this.#options;
     while (!signal.aborted) {
       const now = clock.now();
       const setBackMs = this.#setBacks.take();
       if (setBackMs > 0) {
         this.#catchUp(setBackMs, now);
-        retryAt = undefined;
+        this.#retryAt = undefined;
       }
       for (const id of this.#due.take(new Date(now.getTime() + GATHERING_MS))) this.#enqueue(id);
-      if (this.#missing.size + this.#stale.size === 0) {
+      if (this.#queue.size === 0) {
         await this.#workAlarm.wait(this.#due.next(), signal);
-      } else if (retryAt !== undefined && retryAt > now) {
-        await this.#workAlarm.wait(retryAt, signal);
+      } else if (this.#retryAt !== undefined && this.#retryAt > now) {
+        await this.#workAlarm.wait(this.#retryAt, signal);
       } else {
-        const delayMs = await this.#signBatch(signal);
-        retryAt = delayMs === undefined ? undefined : new Date(clock.now().getTime() + delayMs);
+        await turn?.();
+        if (!signal.aborted) await this.#signBatch(signal);
       }
     }
   }
@@ -172,6 +159,7 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
           `the ${kind.name} of an entry has expired before it was renewed`,
         );
         this.#forget(id);
+        this.#lapsed.add(id);
         kind.keeping?.remove(id);
         this.#enqueue(id);
       }
@@ -193,43 +181,34 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
     );
   }
 
-  /** @returns how long to wait before the next batch; undefined when it went well. */
-  async #signBatch(signal: AbortSignal): Promise<number | undefined> {
-    const { kind, log } = this.#options;
-    const entries = this.#nextEntries();
-    const ids = entries.map(({ id }) => id);
+  async #signBatch(signal: AbortSignal): Promise<void> {
+    const { clock, kind, log, onRecovered, policy } = this.#options;
+    const { entryIds, secondsLeft } = this.#queue.take(this.#limit.size, clock.now());
+    const entries = entryIds.flatMap((id) => this.#wanted.get(id)?.entry ?? []);
     try {
-      this.#takeResults(entries, await kind.obtain(entries, signal));
+      this.#takeResults(entries, await kind.obtain(entries, secondsLeft, signal));
       this.#limit.grow();
       this.#retry.reset();
-      return undefined;
+      this.#retryAt = undefined;
+      if (this.#wasAway) onRecovered?.();
+      this.#wasAway = false;
     } catch (error) {
-      if (signal.aborted) return undefined;
-      for (const id of ids) this.#enqueue(id);
-      kind.holder.settle(ids);
-      // A server that cannot be reached says nothing about the size of the batch.
-      if (!hasReason(error, 'unavailable', 'cancelled')) this.#limit.shrink();
-      const retryAfterMs = error instanceof BonafideError ? (error.retryAfterMs ?? 0) : 0;
-      const delayMs = Math.max(this.#retry.nextDelayMs(), retryAfterMs);
+      if (signal.aborted) return;
+      for (const id of entryIds) this.#enqueue(id);
+      kind.holder.settle(entryIds);
+      const isAway = hasReason(error, 'unavailable', 'deadline_exceeded');
+      // A server that cannot be reached, or is busy, says nothing about the size of the batch.
+      const isSizeToBlame = !hasReason(error, 'unavailable', 'cancelled') && retryAfterMs(error) === 0;
+      if (isSizeToBlame) this.#limit.shrink();
+      const delayMs = retryPauseMs(this.#retry.nextDelayMs(), error, policy.random);
+      this.#retryAt = new Date(clock.now().getTime() + delayMs);
+      this.#wasAway ||= isAway;
+      this.#mayHurry = isAway && retryAfterMs(error) === 0;
       log.warn(
-        { count: ids.length, retryInMs: Math.round(delayMs) },
+        { count: entryIds.length, retryInMs: Math.round(delayMs) },
         `cannot obtain ${kind.name}s, the present ones stay in use: ${errorMessage(error)}`,
       );
-      return delayMs;
     }
-  }
-
-  #nextEntries(): readonly RegistrationEntry[] {
-    const entries: RegistrationEntry[] = [];
-    for (const queue of [this.#missing, this.#stale]) {
-      for (const id of queue) {
-        if (entries.length >= this.#limit.size) return entries;
-        queue.delete(id);
-        const wanted = this.#wanted.get(id);
-        if (wanted !== undefined) entries.push(wanted.entry);
-      }
-    }
-    return entries;
   }
 
   #takeResults(entries: readonly RegistrationEntry[], results: readonly Obtained<Svid>[]): void {
@@ -259,8 +238,8 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
   #keep(entryId: string, contentKey: string, svid: Svid, now: Date): void {
     const { kind, policy } = this.#options;
     this.#held.set(entryId, contentKey);
-    this.#missing.delete(entryId);
-    this.#stale.delete(entryId);
+    this.#queue.delete(entryId);
+    this.#lapsed.delete(entryId);
     if (kind.isTainted(svid)) {
       this.#schedule(entryId, svid, this.#nextAttempt(entryId, TAINTED_RETRY, now));
     } else {
@@ -305,7 +284,11 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
 
   #enqueue(entryId: string): void {
     if (!this.#wanted.has(entryId)) return;
-    (this.#held.has(entryId) ? this.#stale : this.#missing).add(entryId);
+    const { holder, validityOf } = this.#options.kind;
+    const svid = this.#held.has(entryId) ? holder.svid(entryId) : undefined;
+    if (svid !== undefined) this.#queue.addRenewal(entryId, validityOf(svid));
+    else if (this.#lapsed.has(entryId)) this.#queue.addRenewal(entryId, ENDED);
+    else this.#queue.addFresh(entryId);
   }
 
   #forget(entryId: string): void {

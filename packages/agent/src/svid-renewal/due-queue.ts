@@ -36,6 +36,12 @@ export class DueQueue {
     return first === undefined ? undefined : new Date(first.atMs);
   }
 
+  /** The key that falls due first. */
+  firstKey(): string | undefined {
+    this.#discardLeftOvers();
+    return this.#heap[0]?.key;
+  }
+
   /** Removes and returns the keys that are due at `now`, earliest first. */
   take(now: Date): string[] {
     const keys: string[] = [];

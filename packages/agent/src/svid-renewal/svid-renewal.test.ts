@@ -22,6 +22,7 @@ const HOUR_MS = 3600_000;
 class RecordingSigner implements X509SvidSigner {
   /** The entry ids of each batch. */
   readonly batches: string[][] = [];
+  readonly secondsLeft: (number | undefined)[] = [];
   lifetimeMs = 3600_000;
   /** Throws to fail the whole batch. */
   beforeBatch: (batch: readonly SigningRequest[]) => void | Promise<void> = () => undefined;
@@ -40,8 +41,12 @@ class RecordingSigner implements X509SvidSigner {
     return this.batches.flat();
   }
 
-  async sign(requests: readonly SigningRequest[]): Promise<readonly SigningResult[]> {
+  async sign(
+    requests: readonly SigningRequest[],
+    secondsLeft: number | undefined,
+  ): Promise<readonly SigningResult[]> {
     this.batches.push(requests.map(({ entryId }) => entryId));
+    this.secondsLeft.push(secondsLeft);
     await this.beforeBatch(requests);
     return requests.map((request) => this.answer(request) ?? this.#certify(request));
   }
@@ -233,7 +238,7 @@ describe('SvidRenewal', () => {
     isOverloaded = false;
     await fixture.advance(89_000);
     expect(fixture.signer.batches).toHaveLength(1);
-    await fixture.advance(2_000);
+    await fixture.advance(90_000 / 4);
     await fixture.issued(A);
   });
 
@@ -252,8 +257,37 @@ describe('SvidRenewal', () => {
     isAway = false;
     await fixture.advance(60_000);
     await fixture.issued(A, B);
-    await waitFor('both', () => fixture.signer.batches.at(-1)?.length === 2);
-    expect(fixture.signer.batches.at(-1)).toEqual(['b', 'a']);
+    await waitFor('both', () => fixture.saved.size === 2 && fixture.signer.batches.at(-1)?.[0] === 'a');
+    expect(fixture.signer.batches.slice(-2)).toEqual([['b'], ['a']]);
+    expect(fixture.signer.secondsLeft.slice(-2)).toEqual([undefined, expect.closeTo(1800 - 60, -2)]);
+  });
+
+  it('renews what is about to end before entries that have none, those that end first before others', async () => {
+    using fixture = new Fixture();
+    let isAway = false;
+    fixture.signer.beforeBatch = () => {
+      if (isAway) throw new BonafideError('unavailable', 'nobody there');
+    };
+    fixture.tell(A);
+    await fixture.issued(A);
+    isAway = true;
+    await fixture.advance(0.75 * HOUR_MS);
+    await waitFor('an attempt late in its life', async () => {
+      await fixture.advance(30_000);
+      return (fixture.signer.secondsLeft.at(-1) ?? HOUR_MS) < 720;
+    });
+    fixture.tell(A, B);
+    isAway = false;
+    const before = fixture.signer.batches.length;
+    fixture.renewal.retryNow();
+    await waitFor('both', async () => {
+      await fixture.advance(1_000);
+      return fixture.cache.svid('b') !== undefined;
+    });
+    expect(fixture.signer.batches.slice(before)).toEqual([['a'], ['b']]);
+    const [left, none] = fixture.signer.secondsLeft.slice(before);
+    expect(left).toBeLessThan(720);
+    expect(none).toBeUndefined();
   });
 
   it('keeps an SVID in use until it expires when the server stays away, and not longer', async () => {

@@ -10,10 +10,11 @@ import { trustDomainOf } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
 import { svidContentKey } from '../svid-cache/cached-entry.js';
 import type { SvidCache, SvidDemand } from '../svid-cache/svid-cache.js';
-import { BatchRenewal, type Obtained } from './batch-renewal.js';
+import { BatchRenewal } from './batch-renewal.js';
 import { createX509Svid } from './create-x509-svid.js';
 import type { RenewalPolicy } from './renewal-time.js';
 import { prepareRequests, type PreparedRequest } from './signing-batch.js';
+import type { Obtained } from './svid-kind.js';
 import type { StoredSvid } from './svid-files.js';
 import { isSignedBy, replaceSignedBy, taintedKeyIds } from './tainted-svids.js';
 import type { SigningResult, X509SvidSigner } from './x509-svid-signer.js';
@@ -30,6 +31,10 @@ interface SvidRenewalOptions {
   /** Undefined: SVIDs live in memory only. */
   readonly keeping: SvidKeeping | undefined;
   readonly keyType: KeyType;
+  /** Resolves when nothing more important is to be asked of the server. */
+  readonly turn?: () => Promise<void>;
+  /** The server is reached again after it was not. */
+  readonly onRecovered?: () => void;
   readonly policy: RenewalPolicy;
   readonly clock: Clock;
   readonly log: Logger;
@@ -46,7 +51,7 @@ export class SvidRenewal implements SvidDemand {
 
   constructor(options: SvidRenewalOptions) {
     this.#options = options;
-    const { cache, clock, keeping, log, policy } = options;
+    const { cache, clock, keeping, log, onRecovered, policy, turn } = options;
     this.#batches = new BatchRenewal<X509Svid>({
       kind: {
         name: 'X509-SVID',
@@ -54,7 +59,7 @@ export class SvidRenewal implements SvidDemand {
         contentKey: svidContentKey,
         validityOf: (svid) => svid,
         isTainted: (svid) => isSignedBy(svid, this.#taintedKeyIds(svid)),
-        obtain: (entries, signal) => this.#obtain(entries, signal),
+        obtain: (entries, secondsLeft, signal) => this.#obtain(entries, secondsLeft, signal),
         keeping: keeping && {
           save: (entryId, contentKey, svid) => {
             keeping.save({ entryId, contentKey, svid });
@@ -64,10 +69,17 @@ export class SvidRenewal implements SvidDemand {
           },
         },
       },
+      turn,
+      onRecovered,
       policy,
       clock,
       log,
     });
+  }
+
+  /** The server is heard again: what could not reach it is tried now. */
+  retryNow(): void {
+    this.#batches.retryNow();
   }
 
   /** Puts SVIDs of an earlier run into the cache. To be called before the cache is connected. */
@@ -116,12 +128,14 @@ export class SvidRenewal implements SvidDemand {
 
   async #obtain(
     entries: readonly RegistrationEntry[],
+    secondsLeft: number | undefined,
     signal: AbortSignal,
   ): Promise<readonly Obtained<X509Svid>[]> {
     const { clock, keyType, signer } = this.#options;
     const prepared = await prepareRequests(entries, keyType);
     const results = await signer.sign(
       prepared.map(({ entry, csr }) => ({ entryId: entry.id, csr })),
+      secondsLeft,
       signal,
     );
     const now = clock.now();

@@ -14,7 +14,12 @@ export type SigningResult =
 export interface X509SvidSigner {
   /**
    * One result for each request, in their order.
+   * @param secondsLeft of the present SVID that ends first; undefined when none of the entries has one.
    * @throws BonafideError when the batch as a whole failed; `retryAfterMs` says when to come again, if the server said so.
    */
-  sign(requests: readonly SigningRequest[], signal: AbortSignal): Promise<readonly SigningResult[]>;
+  sign(
+    requests: readonly SigningRequest[],
+    secondsLeft: number | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly SigningResult[]>;
 }

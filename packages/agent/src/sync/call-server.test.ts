@@ -13,7 +13,7 @@ describe('callServer', () => {
 
   beforeEach(() => {
     const trustDomain = parseTrustDomain('example.org');
-    connection = new ServerConnection({ address: { host: '127.0.0.1', port: 1 }, trustDomain });
+    connection = new ServerConnection({ addresses: [{ host: '127.0.0.1', port: 1 }], trustDomain });
     reported = [];
     used = [];
   });

@@ -1,11 +1,11 @@
 /** Keeps the cache in step with the server for as long as the agent lives: by Watch, or by polling where there is none. */
-import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { WatchCursor } from '@bonafide/shared/sync/watch-message';
 import type { ServerChannel, ServerChannels } from '../agent-identity/server-connection.js';
-import { retryAfterMs } from '../agent-identity/until-it-works.js';
+import { retryAfterMs, retryPauseMs } from '../agent-identity/retry-pause.js';
 import type { AuthorizedChange } from '../svid-cache/authorized-change.js';
 import type { SvidCache } from '../svid-cache/svid-cache.js';
 import { pollEntries } from './poll-entries.js';
@@ -20,13 +20,17 @@ interface EntrySyncOptions {
   readonly cursor: () => WatchCursor | undefined;
   readonly reportRefusal: (error: unknown, channel: ServerChannel) => void;
   readonly explain: (error: unknown) => string;
+  /** The server is heard again after it was not: whoever waits for it need not wait on. */
+  readonly onConnected?: () => void;
   readonly agentVersion: string;
   readonly random: () => number;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-const RETRY = { initialMs: 500, maximumMs: 30_000 };
+const RETRY = { initialMs: 1_000, maximumMs: 30_000, leastPart: 0.1 };
+/** A server that wants to stop later than this does not stop. */
+const LONGEST_SPREAD_MS = 600_000;
 const POLL_INTERVAL_MS = 5_000;
 /** A server without Watch may be replaced by one that has it. */
 const POLLS_BEFORE_WATCH_IS_TRIED_AGAIN = 720;
@@ -35,6 +39,8 @@ export class EntrySync {
   readonly #options: EntrySyncOptions;
   readonly #retry: Backoff;
   #isConnected = false;
+  /** Ends a pause that the server did not ask for. */
+  #hurry: AbortController | undefined;
   #lastSyncAt: Date | undefined;
   #firstSync: (() => void) | undefined;
   /** Resolves once the server has told what the agent is entitled to, for the first time in this run. */
@@ -57,39 +63,83 @@ export class EntrySync {
     return this.#lastSyncAt;
   }
 
+  /** Somebody else has reached the server: a pause after a failure to reach it ends now. */
+  retryNow(): void {
+    this.#hurry?.abort();
+  }
+
   /** Works until the signal fires. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const channel = this.#options.connection.channel();
+      const departure = new AbortController();
       const scope = AbortSignal.any([signal, channel.superseded]);
       try {
-        await this.#watch(channel, scope);
+        await this.#watch(channel, AbortSignal.any([scope, departure.signal]), departure);
       } catch (error) {
-        if (isOver(scope)) continue; // the agent ends, or has a new SVID and goes on under it at once
+        // The agent ends, or goes on at once: with a new SVID, or at another server.
+        if (isOver(scope) || departure.signal.reason === 'moved') continue;
         if (hasReason(error, 'unimplemented')) {
           this.#options.log.info('the server has no Watch; asking it for changes every few seconds instead');
           await this.#poll(signal);
         } else {
-          await this.#recover(error, 'lost touch with the server', channel, scope);
+          const cause = isOver(departure.signal) ? stopping() : error;
+          await this.#recover(cause, 'lost touch with the server', channel, scope);
         }
-      } finally {
-        this.#isConnected = false;
       }
+    }
+    this.#isConnected = false;
+  }
+
+  async #watch(channel: ServerChannel, signal: AbortSignal, departure: AbortController): Promise<void> {
+    const { agentVersion, cursor } = this.#options;
+    const ended = new AbortController();
+    let isLeaving = false;
+    try {
+      await watchEntries({
+        channel,
+        cursor: cursor(),
+        agentVersion,
+        signal,
+        apply: (change, reached) => {
+          this.#apply(change, reached);
+        },
+        onDrain: (spreadMs) => {
+          if (isLeaving) return;
+          isLeaving = true;
+          void this.#leave(channel, spreadMs, AbortSignal.any([signal, ended.signal]), departure);
+        },
+      });
+      throw isLeaving
+        ? stopping()
+        : new BonafideError('unavailable', 'the server ended the stream of changes');
+    } finally {
+      ended.abort();
     }
   }
 
-  async #watch(channel: ServerChannel, signal: AbortSignal): Promise<void> {
-    const { agentVersion, cursor } = this.#options;
-    await watchEntries({
-      channel,
-      cursor: cursor(),
-      agentVersion,
-      signal,
-      apply: (change, reached) => {
-        this.#apply(change, reached);
-      },
-    });
-    throw new BonafideError('unavailable', 'the server ended the stream of changes');
+  /** Reads on until a moment within the spread, and until another server has answered; where there is none, makes way at once. */
+  async #leave(
+    channel: ServerChannel,
+    spreadMs: number,
+    signal: AbortSignal,
+    departure: AbortController,
+  ): Promise<void> {
+    const { clock, connection, log, random } = this.#options;
+    try {
+      if (!(await connection.hasAlternative())) {
+        departure.abort('stopping');
+        return;
+      }
+      const delayMs = random() * Math.min(spreadMs, LONGEST_SPREAD_MS);
+      log.info({ inMs: Math.round(delayMs) }, 'the server is about to stop; going to another one');
+      await sleep(clock, delayMs, signal);
+      // Without another server this one is heard as long as it speaks.
+      if (await connection.moveAway(channel, signal)) departure.abort('moved');
+      else if (!isOver(signal)) log.warn('the server is about to stop and no other one answers');
+    } catch (error) {
+      if (!isOver(signal)) log.error({ err: error }, `cannot leave the server: ${errorMessage(error)}`);
+    }
   }
 
   async #poll(signal: AbortSignal): Promise<void> {
@@ -103,17 +153,19 @@ export class EntrySync {
         await sleep(clock, POLL_INTERVAL_MS * (0.9 + 0.2 * random()), scope);
       } catch (error) {
         if (isOver(scope)) continue;
-        this.#isConnected = false;
         await this.#recover(error, 'cannot ask the server for changes', channel, scope);
       }
     }
   }
 
   #apply(change: AuthorizedChange, cursor: WatchCursor | undefined): void {
+    const { clock, onConnected } = this.#options;
+    const wasConnected = this.#isConnected;
     this.#options.apply(change, cursor);
     this.#isConnected = true;
-    this.#lastSyncAt = this.#options.clock.now();
+    this.#lastSyncAt = clock.now();
     this.#retry.reset();
+    if (!wasConnected) onConnected?.();
     this.#firstSync?.();
     this.#firstSync = undefined;
   }
@@ -124,18 +176,32 @@ export class EntrySync {
     channel: ServerChannel,
     signal: AbortSignal,
   ): Promise<void> {
-    const { clock, connection, explain, log, reportRefusal } = this.#options;
+    const { clock, connection, explain, log, random, reportRefusal } = this.#options;
+    this.#isConnected = false;
     reportRefusal(error, channel);
-    if (hasReason(error, 'unavailable', 'deadline_exceeded')) connection.discard(channel);
-    const delayMs = Math.max(this.#retry.nextDelayMs(), retryAfterMs(error));
+    const isAway = hasReason(error, 'unavailable', 'deadline_exceeded');
+    const goesElsewhere = isAway && connection.discard(channel);
+    const backoffMs = this.#retry.nextDelayMs();
+    // Another server has not asked to be left alone.
+    const delayMs = goesElsewhere ? backoffMs : retryPauseMs(backoffMs, error, random);
     log.warn(
       { retryInMs: Math.round(delayMs), lastSyncAt: this.#lastSyncAt },
       `${message}: ${explain(error)}`,
     );
-    await sleep(clock, delayMs, signal).catch((cause: unknown) => {
-      if (!isOver(signal)) throw cause;
-    });
+    const hurry = new AbortController();
+    if (isAway && (goesElsewhere || retryAfterMs(error) === 0)) this.#hurry = hurry;
+    try {
+      await sleep(clock, delayMs, AbortSignal.any([signal, hurry.signal]));
+    } catch (cause) {
+      if (!isOver(signal) && !isOver(hurry.signal)) throw cause;
+    } finally {
+      this.#hurry = undefined;
+    }
   }
+}
+
+function stopping(): BonafideError {
+  return new BonafideError('unavailable', 'the server is stopping');
 }
 
 /** A function, because the answer changes while something is awaited. */

@@ -6,6 +6,8 @@ import type { SigningRequest, SigningResult, X509SvidSigner } from '../svid-rene
 import { callServer, type ServerCalls } from './call-server.js';
 
 const LIMIT_MS = 30_000;
+/** Lets a server that is busy serve first what ends first. */
+const SECONDS_LEFT = 'bonafide-svid-seconds-left';
 
 export class ServerSigner implements X509SvidSigner {
   readonly #calls: ServerCalls;
@@ -14,13 +16,18 @@ export class ServerSigner implements X509SvidSigner {
     this.#calls = calls;
   }
 
-  async sign(requests: readonly SigningRequest[], signal: AbortSignal): Promise<readonly SigningResult[]> {
+  async sign(
+    requests: readonly SigningRequest[],
+    secondsLeft: number | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly SigningResult[]> {
+    const metadata = secondsLeft === undefined ? undefined : { [SECONDS_LEFT]: String(secondsLeft) };
     const { results } = await callServer(this.#calls, (channel) =>
       callUnary(
         channel.client('spire.api.server.svid.v1.SVID'),
         'BatchNewX509SVID',
         { params: [...requests] },
-        { deadlineMs: LIMIT_MS, signal },
+        { deadlineMs: LIMIT_MS, signal, metadata },
       ),
     );
     return results.map(({ status, svid }): SigningResult => {

@@ -14,6 +14,8 @@ interface WatchEntriesOptions {
   readonly agentVersion: string;
   /** Called once for each whole snapshot and each delta, in order. */
   readonly apply: (change: AuthorizedChange, cursor: WatchCursor) => void;
+  /** The server is about to stop, and wants the agent to have gone elsewhere within so many milliseconds. */
+  readonly onDrain?: (spreadMs: number) => void;
   readonly signal: AbortSignal;
 }
 
@@ -22,14 +24,17 @@ const MOST_PAGES = 100_000;
 
 /** Returns when the server ends the stream well. @throws BonafideError with the reason for which it ended otherwise. */
 export async function watchEntries(options: WatchEntriesOptions): Promise<void> {
-  const { channel, cursor, agentVersion, apply, signal } = options;
+  const { channel, cursor, agentVersion, apply, onDrain, signal } = options;
   const stream = openBidiStream(channel.client('bonafide.sync.v1.Sync'), 'Watch', { signal });
   const snapshot = new SnapshotPages();
   try {
     await stream.send(watchRequestToProto({ kind: 'hello', cursor, agentVersion }));
     for await (const proto of stream.messages) {
       const message = watchResponseFromProto(proto);
-      if (message.kind === 'drain') continue;
+      if (message.kind === 'drain') {
+        onDrain?.(message.spreadMs);
+        continue;
+      }
       const { logId, revision } = message;
       const change = message.kind === 'delta' ? message : snapshot.add(message);
       if (change === undefined) continue;

@@ -17,9 +17,10 @@ import type { Logger } from '@bonafide/shared/runtime/logger';
 import { trustDomainOf, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { WitSvid } from '@bonafide/shared/svid/wit-svid';
 import type { SvidCache } from '../svid-cache/svid-cache.js';
-import { BatchRenewal, type Obtained, type SvidHolder } from '../svid-renewal/batch-renewal.js';
+import { BatchRenewal } from '../svid-renewal/batch-renewal.js';
 import { DueQueue } from '../svid-renewal/due-queue.js';
 import { mapInWindow } from '../svid-renewal/map-in-window.js';
+import type { Obtained, SvidHolder } from '../svid-renewal/svid-kind.js';
 import { isTrustedKey, verifyOnceKeyIsKnown } from './token-authorities.js';
 import type { WitSigningResult, WitSvidSigner } from './wit-svid-signer.js';
 import { WitWatch, type WitListener, type WatchedEntry } from './wit-watch.js';
@@ -65,13 +66,18 @@ export class WitSvids implements SvidHolder<WitSvid> {
         contentKey: witContentKey,
         validityOf: ({ issuedAt, expiresAt }) => ({ notBefore: issuedAt, notAfter: expiresAt }),
         isTainted: (svid) => !isTrustedKey(svid.keyId, this.#authorities(svid.spiffeId)),
-        obtain: (entries, signal) => this.#obtain(entries, signal),
+        obtain: (entries, _secondsLeft, signal) => this.#obtain(entries, signal),
         keeping: undefined,
       },
       policy: { availabilityTargetSeconds: undefined, random },
       clock,
       log,
     });
+  }
+
+  /** The server is heard again: what could not reach it is tried now. */
+  retryNow(): void {
+    this.#batches.retryNow();
   }
 
   /** Until closed, the listener hears of the WIT-SVIDs of the entries that are set: once all can be had, and at every change. */
