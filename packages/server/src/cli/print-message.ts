@@ -1,6 +1,6 @@
 /** Prints a server's answer: protojson, or the lines that SPIRE prints. */
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
-import { printAnswer, type OutputFormat } from '@bonafide/shared/cli/output';
+import { printAnswer, type JsonValue, type OutputFormat } from '@bonafide/shared/cli/output';
 import { protoJson } from '@bonafide/shared/cli/proto-json';
 import type { ServiceName } from '@bonafide/shared/rpc/services';
 
@@ -9,12 +9,18 @@ export interface PrintedMessage {
   /** Full name, for example `spire.api.types.Bundle`. */
   readonly name: string;
   readonly message: object;
+  /** Beside the message's own fields in JSON. */
+  readonly delivery?: JsonValue | undefined;
   readonly pretty: () => string;
 }
 
 export function printMessage(host: CommandHost, format: OutputFormat, printed: PrintedMessage): void {
   printAnswer(host, format, {
-    json: () => protoJson(printed.service, printed.name, printed.message),
+    json: () => {
+      const message = protoJson(printed.service, printed.name, printed.message);
+      const { delivery } = printed;
+      return delivery === undefined ? message : { ...(message as object), delivery };
+    },
     pretty: printed.pretty,
   });
 }

@@ -2,9 +2,12 @@
 import { stat } from 'node:fs/promises';
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
-import { callUnary } from '@bonafide/shared/rpc/client-call';
+import { callUnary, openServerStream } from '@bonafide/shared/rpc/client-call';
 import type { UnaryMethodName, UnaryRequest, UnaryResponse } from '@bonafide/shared/rpc/client-methods';
 import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
+import type { WaitForDeliveryRequest } from '@bonafide/shared/rpc/gen/bonafide/sync/v1/WaitForDeliveryRequest';
+import type { WaitForDeliveryResponse__Output } from '@bonafide/shared/rpc/gen/bonafide/sync/v1/WaitForDeliveryResponse';
+import { revisionsIn } from '@bonafide/shared/rpc/revision-header';
 import type { ServiceName } from '@bonafide/shared/rpc/services';
 import { credentials } from '@grpc/grpc-js';
 import { adminSocketPath, type ServerFlags } from './server-flags.js';
@@ -15,9 +18,15 @@ const LARGEST_ANSWER_BYTES = 256 * 1024 * 1024;
 export class ServerConnection {
   readonly #socketPath: string;
   readonly #clients = new Map<ServiceName, ServiceClient<ServiceName>>();
+  readonly #committed: number[] = [];
 
   constructor(socketPath: string) {
     this.#socketPath = socketPath;
+  }
+
+  /** What the calls so far have committed, as the server says. */
+  get committedRevisions(): readonly number[] {
+    return this.#committed;
   }
 
   /** @throws BonafideError with the server's own reason, or `unavailable` saying why the server cannot be reached. */
@@ -27,10 +36,23 @@ export class ServerConnection {
     request: UnaryRequest<ServiceClient<Name>[Method]>,
   ): Promise<UnaryResponse<ServiceClient<Name>[Method]>> {
     try {
-      return await callUnary(this.#client(service), method, request, { deadlineMs: CALL_LIMIT_MS });
+      return await callUnary(this.#client(service), method, request, {
+        deadlineMs: CALL_LIMIT_MS,
+        onHeaders: (headers) => this.#committed.push(...revisionsIn(headers)),
+      });
     } catch (error) {
       throw hasReason(error, 'unavailable') ? await explainUnavailable(this.#socketPath, error) : error;
     }
+  }
+
+  /** @throws BonafideError as `call`. */
+  waitForDelivery(
+    request: WaitForDeliveryRequest & { readonly timeoutMs: number },
+  ): AsyncGenerator<WaitForDeliveryResponse__Output, undefined> {
+    const deadlineMs = request.timeoutMs + CALL_LIMIT_MS;
+    return openServerStream(this.#client('bonafide.sync.v1.Delivery'), 'WaitForDelivery', request, {
+      deadlineMs,
+    });
   }
 
   close(): void {

@@ -2,6 +2,8 @@
 import { systemClock, type Clock } from '../runtime/clock.js';
 
 interface TextSink {
+  /** Somebody watches, to whom progress is shown. */
+  readonly isTTY?: boolean;
   write(text: string): unknown;
 }
 

@@ -5,6 +5,8 @@ import { outputOption, type OutputFormat } from '@bonafide/shared/cli/output';
 import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { Command } from 'commander';
+import { printAndWait } from '../delivery/print-and-wait.js';
+import { waitOption, type WaitFlag } from '../delivery/wait-flag.js';
 import { printMessage } from '../print-message.js';
 import { withServer } from '../server-connection.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
@@ -12,7 +14,7 @@ import { trustDomainOption } from './bundle-format.js';
 
 const MODES = { restrict: 'RESTRICT', delete: 'DELETE', dissociate: 'DISSOCIATE' } as const;
 
-interface DeleteFlags extends ServerFlags {
+interface DeleteFlags extends ServerFlags, WaitFlag {
   readonly id?: TrustDomain;
   readonly mode: keyof typeof MODES;
   readonly output: OutputFormat;
@@ -28,6 +30,7 @@ export function bundleDelete(command: Command, host: CommandHost): void {
     .addOption(
       valueOption('--mode <mode>', modeText, oneOf('restrict', 'delete', 'dissociate')).default('restrict'),
     )
+    .addOption(waitOption())
     .addOption(outputOption());
   addServerFlags(command);
   addExamples(command, [
@@ -37,21 +40,24 @@ export function bundleDelete(command: Command, host: CommandHost): void {
     if (flags.id === undefined)
       throw invalidArgument('a trust domain is required; add --id, for example other.example');
     const request = { trustDomains: [flags.id], mode: MODES[flags.mode] };
-    const response = await withServer(flags, host, (server) =>
-      server.call(SERVICE, 'batchDeleteFederatedBundle', request),
-    );
-    const failure = response.results.find(({ status }) => status?.code !== 0);
-    printMessage(host, flags.output, {
-      service: SERVICE,
-      name: 'spire.api.server.bundle.v1.BatchDeleteFederatedBundleResponse',
-      message: response,
-      pretty: () => (failure === undefined ? 'bundle deleted.\n' : ''),
+    await withServer(flags, host, async (server) => {
+      const response = await server.call(SERVICE, 'batchDeleteFederatedBundle', request);
+      const failure = response.results.find(({ status }) => status?.code !== 0);
+      await printAndWait(server, host, flags, (delivery) => {
+        printMessage(host, flags.output, {
+          service: SERVICE,
+          name: 'spire.api.server.bundle.v1.BatchDeleteFederatedBundleResponse',
+          message: response,
+          delivery,
+          pretty: () => (failure === undefined ? 'bundle deleted.\n' : ''),
+        });
+        if (failure !== undefined) {
+          throw new BonafideError(
+            'aborted',
+            `failed to delete federated bundle ${JSON.stringify(failure.trustDomain)}: ${failure.status?.message ?? ''}`,
+          );
+        }
+      });
     });
-    if (failure !== undefined) {
-      throw new BonafideError(
-        'aborted',
-        `failed to delete federated bundle ${JSON.stringify(failure.trustDomain)}: ${failure.status?.message ?? ''}`,
-      );
-    }
   });
 }

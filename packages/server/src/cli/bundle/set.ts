@@ -6,13 +6,15 @@ import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide
 import { bundleToProto } from '@bonafide/shared/rpc/codec/bundle';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { Command } from 'commander';
+import { printAndWait } from '../delivery/print-and-wait.js';
+import { waitOption, type WaitFlag } from '../delivery/wait-flag.js';
 import { printMessage } from '../print-message.js';
 import { readInput, STANDARD_INPUT } from '../read-input.js';
 import { withServer } from '../server-connection.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
 import { bundleFormatOption, parseBundle, trustDomainOption, type BundleFormat } from './bundle-format.js';
 
-interface SetFlags extends ServerFlags {
+interface SetFlags extends ServerFlags, WaitFlag {
   readonly id?: TrustDomain;
   readonly path: string;
   readonly format: BundleFormat;
@@ -27,6 +29,7 @@ export function bundleSet(command: Command, host: CommandHost): void {
     .addOption(trustDomainOption('trust domain of the bundle'))
     .option('--path <file>', 'the bundle (default: standard input)', STANDARD_INPUT)
     .addOption(bundleFormatOption('what it is written in'))
+    .addOption(waitOption())
     .addOption(outputOption());
   addServerFlags(command);
   addExamples(command, [
@@ -37,18 +40,24 @@ export function bundleSet(command: Command, host: CommandHost): void {
       throw invalidArgument('a trust domain is required; add --id, for example other.example');
     const text = await readInput(flags.path, host, LARGEST_BUNDLE_BYTES);
     const bundle = bundleToProto(parseBundle(flags.id, text, flags.format));
-    const response = await withServer(flags, host, (server) =>
-      server.call(SERVICE, 'batchSetFederatedBundle', { bundle: [bundle] }),
-    );
-    const failure = response.results.find(({ status }) => status?.code !== 0);
-    printMessage(host, flags.output, {
-      service: SERVICE,
-      name: 'spire.api.server.bundle.v1.BatchSetFederatedBundleResponse',
-      message: response,
-      pretty: () => (failure === undefined ? 'bundle set.\n' : ''),
+    await withServer(flags, host, async (server) => {
+      const response = await server.call(SERVICE, 'batchSetFederatedBundle', { bundle: [bundle] });
+      const failure = response.results.find(({ status }) => status?.code !== 0);
+      await printAndWait(server, host, flags, (delivery) => {
+        printMessage(host, flags.output, {
+          service: SERVICE,
+          name: 'spire.api.server.bundle.v1.BatchSetFederatedBundleResponse',
+          message: response,
+          delivery,
+          pretty: () => (failure === undefined ? 'bundle set.\n' : ''),
+        });
+        if (failure !== undefined) {
+          throw new BonafideError(
+            'aborted',
+            `failed to set federated bundle: ${failure.status?.message ?? ''}`,
+          );
+        }
+      });
     });
-    if (failure !== undefined) {
-      throw new BonafideError('aborted', `failed to set federated bundle: ${failure.status?.message ?? ''}`);
-    }
   });
 }

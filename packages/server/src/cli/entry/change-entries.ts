@@ -1,6 +1,6 @@
 /** What creating and updating have in common: batches, and the report of what went well and what did not. */
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
-import type { OutputFormat } from '@bonafide/shared/cli/output';
+import type { JsonValue, OutputFormat } from '@bonafide/shared/cli/output';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Entry__Output } from '@bonafide/shared/rpc/gen/spire/api/types/Entry';
 import type { Status__Output } from '@bonafide/shared/rpc/gen/spire/api/types/Status';
@@ -45,12 +45,14 @@ export function reportEntries(
   output: OutputFormat,
   verb: keyof typeof WORDS,
   results: readonly EntryResult[],
+  delivery?: JsonValue,
 ): void {
   const failed = results.filter((result) => !succeeded(result));
   printMessage(host, output, {
     service: 'spire.api.server.entry.v1.Entry',
     name: WORDS[verb].message,
     message: { results },
+    delivery,
     pretty: () => results.filter(succeeded).map(resultText).join(''),
   });
   if (failed.length === 0) return;

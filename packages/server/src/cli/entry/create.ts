@@ -7,11 +7,13 @@ import type { Entry__Output } from '@bonafide/shared/rpc/gen/spire/api/types/Ent
 import { serverId, trustDomainOf, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { Command } from 'commander';
 import { withServer } from '../server-connection.js';
+import { printAndWait } from '../delivery/print-and-wait.js';
+import { waitOption, type WaitFlag } from '../delivery/wait-flag.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
 import { changeEntries, reportEntries } from './change-entries.js';
 import { addEntryFlags, entryFromFlags, refuseEntryFlagsBesideData, type EntryFlags } from './entry-flags.js';
 
-interface CreateFlags extends EntryFlags, ServerFlags {
+interface CreateFlags extends EntryFlags, ServerFlags, WaitFlag {
   readonly node?: boolean;
   readonly output: OutputFormat;
 }
@@ -26,21 +28,24 @@ export function entryCreate(command: Command, host: CommandHost): void {
         'makes it a node alias: it applies to nodes with these selectors, not to workloads',
       ),
     )
+    .addOption(waitOption())
     .addOption(outputOption());
   addServerFlags(command);
   addExamples(command, [
     'bonafide-server entry create --parent-id spiffe://example.org/my-nodes --spiffe-id spiffe://example.org/web --selector unix:uid:1000',
     'bonafide-server entry create --node --spiffe-id spiffe://example.org/my-nodes --selector join_token:x --hint rack-7',
-    'bonafide-server entry create --data entries.yaml',
+    'bonafide-server entry create --data entries.yaml --wait=10s',
   ]).action(async (flags: CreateFlags) => {
     const entries = await entriesToCreate(flags, host);
-    const results = await withServer(flags, host, (server) =>
-      changeEntries(entries, async (batch) => {
+    await withServer(flags, host, async (server) => {
+      const results = await changeEntries(entries, async (batch) => {
         const response = await server.call(SERVICE, 'batchCreateEntry', { entries: batch });
         return response.results;
-      }),
-    );
-    reportEntries(host, flags.output, 'create', results);
+      });
+      await printAndWait(server, host, flags, (delivery) => {
+        reportEntries(host, flags.output, 'create', results, delivery);
+      });
+    });
   });
 }
 

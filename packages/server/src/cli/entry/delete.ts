@@ -1,16 +1,18 @@
 /** `entry delete`: removes one entry by its ID, or many from a file of IDs. */
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { addExamples } from '@bonafide/shared/cli/option-values';
-import { outputOption, type OutputFormat } from '@bonafide/shared/cli/output';
+import { outputOption, type JsonValue, type OutputFormat } from '@bonafide/shared/cli/output';
 import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { _spire_api_server_entry_v1_BatchDeleteEntryResponse_Result__Output as DeleteResult } from '@bonafide/shared/rpc/gen/spire/api/server/entry/v1/BatchDeleteEntryResponse';
 import type { Command } from 'commander';
+import { printAndWait } from '../delivery/print-and-wait.js';
+import { waitOption, type WaitFlag } from '../delivery/wait-flag.js';
 import { printMessage } from '../print-message.js';
 import { statusName } from '../printed-words.js';
 import { withServer } from '../server-connection.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
 
-interface DeleteFlags extends ServerFlags {
+interface DeleteFlags extends ServerFlags, WaitFlag {
   readonly entryId?: string;
   readonly file?: string;
   readonly output: OutputFormat;
@@ -24,6 +26,7 @@ export function entryDelete(command: Command, host: CommandHost): void {
     command
       .option('--entry-id <id>', 'the entry to delete, as entry show prints it')
       .option('--file <file>', `JSON or YAML file {"ids": [...]}, '-' for standard input`)
+      .addOption(waitOption())
       .addOption(outputOption()),
   );
   addExamples(command, [
@@ -31,15 +34,16 @@ export function entryDelete(command: Command, host: CommandHost): void {
     `echo '{"ids": ["one", "two"]}' | bonafide-server entry delete --file -`,
   ]).action(async (flags: DeleteFlags) => {
     const ids = await idsToDelete(flags, host);
-    const results = await withServer(flags, host, async (server) => {
+    await withServer(flags, host, async (server) => {
       const answered: DeleteResult[] = [];
       for (let start = 0; start < ids.length; start += BATCH_SIZE) {
         const batch = ids.slice(start, start + BATCH_SIZE);
         answered.push(...(await server.call(SERVICE, 'batchDeleteEntry', { ids: batch })).results);
       }
-      return answered;
+      await printAndWait(server, host, flags, (delivery) => {
+        report(host, flags.output, answered, delivery);
+      });
     });
-    report(host, flags.output, results);
   });
 }
 
@@ -53,7 +57,12 @@ async function idsToDelete({ entryId, file }: DeleteFlags, host: CommandHost): P
   return [entryId];
 }
 
-function report(host: CommandHost, output: OutputFormat, results: readonly DeleteResult[]): void {
+function report(
+  host: CommandHost,
+  output: OutputFormat,
+  results: readonly DeleteResult[],
+  delivery: JsonValue | undefined,
+): void {
   const deleted = results.filter(({ status }) => status?.code === 0);
   const failed = results.filter(({ status }) => status?.code !== 0);
   if (output === 'pretty') {
@@ -67,6 +76,7 @@ function report(host: CommandHost, output: OutputFormat, results: readonly Delet
     service: SERVICE,
     name: 'spire.api.server.entry.v1.BatchDeleteEntryResponse',
     message: { results },
+    delivery,
     pretty: () => prettyText(deleted, failed.length),
   });
   if (failed.length > 0) throw new BonafideError('aborted', 'failed to delete one or more entries');

@@ -6,32 +6,36 @@ import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { Entry__Output } from '@bonafide/shared/rpc/gen/spire/api/types/Entry';
 import type { Command } from 'commander';
 import { withServer, type ServerConnection } from '../server-connection.js';
+import { printAndWait } from '../delivery/print-and-wait.js';
+import { waitOption, type WaitFlag } from '../delivery/wait-flag.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
 import { changeEntries, reportEntries } from './change-entries.js';
 import { addEntryFlags, entryFromFlags, refuseEntryFlagsBesideData, type EntryFlags } from './entry-flags.js';
 
-interface UpdateFlags extends EntryFlags, ServerFlags {
+interface UpdateFlags extends EntryFlags, ServerFlags, WaitFlag {
   readonly output: OutputFormat;
 }
 
 const SERVICE = 'spire.api.server.entry.v1.Entry';
 
 export function entryUpdate(command: Command, host: CommandHost): void {
-  addEntryFlags(command, 'the entry to replace').addOption(outputOption());
+  addEntryFlags(command, 'the entry to replace').addOption(waitOption()).addOption(outputOption());
   addServerFlags(command);
   addExamples(command, [
     'bonafide-server entry update --entry-id ID --parent-id spiffe://example.org/my-nodes --spiffe-id spiffe://example.org/web --selector unix:uid:1001',
     'bonafide-server entry update --data entries.yaml',
   ]).action(async (flags: UpdateFlags) => {
     const entries = await entriesToUpdate(flags, host);
-    const results = await withServer(flags, host, async (server) => {
+    await withServer(flags, host, async (server) => {
       const merged = await Promise.all(entries.map((entry) => keepAttributes(server, flags, entry)));
-      return changeEntries(merged, async (batch) => {
+      const results = await changeEntries(merged, async (batch) => {
         const response = await server.call(SERVICE, 'batchUpdateEntry', { entries: batch });
         return response.results;
       });
+      await printAndWait(server, host, flags, (delivery) => {
+        reportEntries(host, flags.output, 'update', results, delivery);
+      });
     });
-    reportEntries(host, flags.output, 'update', results);
   });
 }
 
