@@ -41,6 +41,7 @@ describe('the configuration of the server', () => {
         },
         trusted_proxies: [],
         experimental: {},
+        drain_spread: 5,
         max_connections: 15_000,
         federation: { federates_with: {} },
       },

@@ -8,9 +8,12 @@ import type { Change } from '../store/change.js';
 import type { CommittedRevision, Store } from '../store/store.js';
 import { ChangeHistory, MAX_CHANGES, MAX_NAMES, namesIn } from './change-history.js';
 
+/** What is asked of the graph. */
+type PresentGraph = Pick<EntryGraph, 'revision' | 'position' | 'agentsUnder' | 'hasChildren'>;
+
 export interface RecentHistoryOptions {
   readonly store: Pick<Store, 'changesSince'>;
-  readonly graph: EntryGraph;
+  readonly graph: PresentGraph;
   readonly trustDomain: TrustDomain;
 }
 
@@ -67,7 +70,7 @@ async function revisionsBefore(
  */
 function rebuild(
   revisions: readonly CommittedRevision[],
-  graph: EntryGraph,
+  graph: PresentGraph,
   trustDomain: TrustDomain,
 ): ChangeHistory {
   const found: GraphChange[] = [];
@@ -93,13 +96,13 @@ function rebuild(
 
 /** Tells whether the way to each entry that changed was, when it changed, the one that leads to it now. */
 class UnchangedPaths {
-  readonly #graph: EntryGraph;
+  readonly #graph: PresentGraph;
   readonly #aliasParent: SpiffeId;
   /** Of the entries that changed in the revisions taken so far, and under what they hung. */
   readonly #changed = new Set<SpiffeId>();
   readonly #parents = new Set<SpiffeId>();
 
-  constructor(graph: EntryGraph, aliasParent: SpiffeId) {
+  constructor(graph: PresentGraph, aliasParent: SpiffeId) {
     this.#graph = graph;
     this.#aliasParent = aliasParent;
   }
@@ -130,10 +133,10 @@ class UnchangedPaths {
 
 /** Found once for each parent: nobody's way changes here. */
 class AgentsByParent {
-  readonly #graph: EntryGraph;
+  readonly #graph: PresentGraph;
   readonly #agents = new Map<SpiffeId, readonly SpiffeId[]>();
 
-  constructor(graph: EntryGraph) {
+  constructor(graph: PresentGraph) {
     this.#graph = graph;
   }
 
