@@ -18,6 +18,7 @@ import { serverConfigSchema } from '@bonafide/server/configuration/server-config
 import { createServer, type RunningServer } from '@bonafide/server/wiring/create-server';
 import { mergeConfig, type ConfigFile } from '@bonafide/testing/merge-config';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
+import { typescriptThread } from '@bonafide/testing/typescript-thread';
 import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
 
 interface InProcessOptions {
@@ -26,6 +27,11 @@ interface InProcessOptions {
   /** Where an earlier server left its data. */
   readonly directory?: TemporaryDirectory;
 }
+
+/** Tests run from the sources, and so do the threads of the server. */
+const THREAD_PROGRAM = typescriptThread(
+  new URL('../../packages/server/src/issuance/threads/signing-thread-main.ts', import.meta.url),
+);
 
 const SERVER_ID = parseSpiffeId('spiffe://example.org/spire/server');
 
@@ -61,7 +67,8 @@ export class InProcessServer implements AsyncDisposable {
     const merged = mergeConfig(mergeConfig(DEFAULTS, own), options.config ?? {});
     const config = parseConfig('server.json', JSON.stringify(merged), serverConfigSchema);
     const log = createLogger({ level: 'debug', format: 'json', file: directory.join('server.log') });
-    const server = await createServer(config, { clock: options.clock ?? systemClock, log });
+    const host = { clock: options.clock ?? systemClock, log, signingThreadProgram: THREAD_PROGRAM };
+    const server = await createServer(config, host);
     return new InProcessServer(server, directory, options.directory === undefined);
   }
 

@@ -5,7 +5,7 @@ import type { RateLimits } from '../access/rate-limits.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { JwtSvidIssuer } from '../issuance/jwt-svid-request.js';
 import type { WitSvidIssuer } from '../issuance/wit-svid-request.js';
-import type { X509SvidIssuer } from '../issuance/x509-svid-request.js';
+import type { X509SvidBatchIssuer, X509SvidIssuer } from '../issuance/x509-svid-request.js';
 import { createDownstreamSvidHandlers, type DownstreamSvidOptions } from './downstream.js';
 import { createJwtSvidHandlers } from './svid/jwt-svids.js';
 import { createWitSvidHandlers } from './svid/wit-svids.js';
@@ -16,6 +16,7 @@ export interface SvidApiOptions extends DownstreamSvidOptions {
   readonly graph: EntryGraph;
   readonly issuers: {
     readonly x509: X509SvidIssuer;
+    readonly x509Batches: X509SvidBatchIssuer;
     readonly jwt: JwtSvidIssuer;
     readonly wit: WitSvidIssuer;
   };
@@ -29,7 +30,12 @@ export interface SvidApiOptions extends DownstreamSvidOptions {
 export function createSvidHandlers(options: SvidApiOptions): Handlers<'spire.api.server.svid.v1.SVID'> {
   const { issuers, defaultTtlSeconds, ...shared } = options;
   return {
-    ...createX509SvidHandlers({ ...shared, issuer: issuers.x509, defaultTtlSeconds: defaultTtlSeconds.x509 }),
+    ...createX509SvidHandlers({
+      ...shared,
+      issuer: issuers.x509,
+      batchIssuer: issuers.x509Batches,
+      defaultTtlSeconds: defaultTtlSeconds.x509,
+    }),
     ...createJwtSvidHandlers({ ...shared, issuer: issuers.jwt, defaultTtlSeconds: defaultTtlSeconds.jwt }),
     ...createWitSvidHandlers({ ...shared, issuer: issuers.wit }),
     ...createDownstreamSvidHandlers(shared),

@@ -72,7 +72,13 @@ const serverSchema = z.strictObject({
   ratelimit: rateLimitSchema.prefault({}),
   /** Addresses and CIDR ranges of load balancers, from behind which callers are not rate limited. */
   trusted_proxies: z.array(parsedString(parseAddressRange)).max(1000).default([]),
-  experimental: z.strictObject({ wit_key_type: z.enum(KEY_TYPES).optional() }).prefault({}),
+  experimental: z
+    .strictObject({
+      wit_key_type: z.enum(KEY_TYPES).optional(),
+      /** Threads that sign X.509-SVIDs beside the main one; 0: the thread pool does. */
+      signing_threads: z.union([z.literal('auto'), z.int().min(0).max(64)]).default('auto'),
+    })
+    .prefault({}),
   /** Over how long agents are asked to leave when the server stops; 0 does not ask them. */
   drain_spread: parsedString(parseDrainSpread).prefault('5s'),
   max_connections: z.int().positive().max(1_000_000).default(15_000),

@@ -49,6 +49,8 @@ export interface SigningCall {
   readonly secondsLeft: number | undefined;
   /** Milliseconds until the caller stops waiting. */
   readonly patienceMs: number;
+  /** Memory that the requests hold while they wait. */
+  readonly bytes: number;
   /** Fires when the caller has gone. */
   readonly signal: AbortSignal;
 }
@@ -59,7 +61,10 @@ export interface X509SvidBatchIssuer {
    * @throws BonafideError for the batch as a whole: `resource_exhausted` or `unavailable` with the time after which to try again,
    * `cancelled` when the caller has gone.
    */
-  issueBatch(requests: readonly (() => X509SvidRequest)[], call: SigningCall): Promise<readonly SigningOutcome[]>;
+  issueBatch(
+    requests: readonly (() => X509SvidRequest)[],
+    call: SigningCall,
+  ): Promise<readonly SigningOutcome[]>;
 }
 
 export function issuedX509Svid(

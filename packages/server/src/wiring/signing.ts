@@ -1,4 +1,5 @@
 /** What signs: keys, the authorities that hold them, the issuers of SVIDs, and the server's own SVID. */
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { DistinguishedName } from '@bonafide/shared/crypto/der/distinguished-name';
 import type { Logger } from '@bonafide/shared/runtime/logger';
@@ -14,6 +15,9 @@ import type { ServerConfig } from '../configuration/server-config.js';
 import { JwtSvidIssuance } from '../issuance/issue-jwt-svid.js';
 import { WitSvidIssuance } from '../issuance/issue-wit-svid.js';
 import { X509SvidIssuance } from '../issuance/issue-x509-svid.js';
+import { X509SvidBatchIssuance } from '../issuance/issue-x509-svid-batches.js';
+import { countSigningThreads } from '../issuance/threads/count-signing-threads.js';
+import { SigningThreads } from '../issuance/threads/signing-threads.js';
 import type { Startup } from './startup.js';
 import type { Storage } from './storage.js';
 
@@ -23,6 +27,7 @@ export interface Signing {
   /** Of workloads' SVIDs. */
   readonly issuers: {
     readonly x509: X509SvidIssuance;
+    readonly x509Batches: X509SvidBatchIssuance;
     readonly jwt: JwtSvidIssuance;
     readonly wit: WitSvidIssuance;
   };
@@ -32,10 +37,8 @@ export interface Signing {
 }
 
 /** An authority of each kind and the server's SVID are there when this resolves. */
-export async function startSigning(
-  { config, clock, log, background }: Startup,
-  { store }: Storage,
-): Promise<Signing> {
+export async function startSigning(startup: Startup, { store }: Storage): Promise<Signing> {
+  const { config, clock, log, background } = startup;
   const { server, plugins } = config;
   const trustDomain = server.trust_domain;
   const upstream = await createUpstreamAuthority(plugins.UpstreamAuthority, {
@@ -60,8 +63,10 @@ export async function startSigning(
     upstream,
   });
   await authorities.start(background.signal);
+  const x509 = new X509SvidIssuance({ trustDomain, authorities, clock });
   const issuers = {
-    x509: new X509SvidIssuance({ trustDomain, authorities, clock }),
+    x509,
+    x509Batches: startBatchIssuance(startup, authorities, x509),
     jwt: new JwtSvidIssuance({ trustDomain, authorities, clock, issuer: server.jwt_issuer }),
     wit: new WitSvidIssuance({ trustDomain, authorities, clock }),
   };
@@ -77,6 +82,26 @@ export async function startSigning(
   await serverSvid.start(background.signal);
   warnOfCutSvids(server, log);
   return { upstream, authorities, issuers, agentIssuer, serverSvid };
+}
+
+/** Threads start while the server does; until they are there the thread pool signs. */
+function startBatchIssuance(
+  { config: { server }, clock, log, shutdown, signingThreadProgram: program }: Startup,
+  authorities: AuthorityRotation,
+  mainThread: X509SvidIssuance,
+): X509SvidBatchIssuance {
+  const trustDomain = server.trust_domain;
+  const count = countSigningThreads(server.experimental.signing_threads, availableParallelism());
+  const threads =
+    count === 0 ? undefined : new SigningThreads({ trustDomain, threads: count, clock, log, program });
+  authorities.onRotation((active) => threads?.retireAllBut(active));
+  const batches = new X509SvidBatchIssuance({ authorities, clock, log, mainThread, threads });
+  shutdown.add(async () => {
+    batches.close();
+    await threads?.close();
+  });
+  log.debug({ signing_threads: count }, 'X.509-SVIDs are signed');
+  return batches;
 }
 
 async function openKeyManager({ server, plugins }: ServerConfig): Promise<KeyManager> {

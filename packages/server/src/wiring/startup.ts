@@ -3,11 +3,14 @@ import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { Shutdown } from '@bonafide/shared/runtime/shutdown';
 import type { ServerConfig } from '../configuration/server-config.js';
+import type { ThreadProgram } from '../issuance/threads/signing-thread.js';
 
 export interface ServerHost {
   readonly clock: Clock;
   /** Its level is what the logger service reads and changes. */
   readonly log: Logger;
+  /** What signing threads run, when it is not what stands beside the server's other files. */
+  readonly signingThreadProgram?: ThreadProgram;
 }
 
 export interface Startup extends ServerHost {

@@ -14,16 +14,12 @@ export interface BatchOptions {
   readonly largestBatch: number;
 }
 
-/**
- * @param sign what it throws is the status of its item alone.
- * @throws BonafideError when the batch as a whole is refused.
- */
-export async function signBatch<Param, Svid>(
-  params: readonly Param[],
+/** @throws BonafideError when the batch as a whole is refused: nothing in it, too much, or too much lately. */
+export async function admitBatch(
+  params: readonly unknown[],
   context: AuthorizedCallContext,
   { rateLimits, largestBatch }: BatchOptions,
-  sign: (param: Param) => Promise<Svid>,
-): Promise<{ readonly status: Status; readonly svid?: Svid }[]> {
+): Promise<void> {
   if (params.length === 0) throw invalidArgument('missing parameters');
   if (params.length > largestBatch) {
     throw new BonafideError(
@@ -32,6 +28,19 @@ export async function signBatch<Param, Svid>(
     );
   }
   await rateLimits.take('signing', context.peer, params.length, context.signal);
+}
+
+/**
+ * @param sign what it throws is the status of its item alone.
+ * @throws BonafideError when the batch as a whole is refused.
+ */
+export async function signBatch<Param, Svid>(
+  params: readonly Param[],
+  context: AuthorizedCallContext,
+  options: BatchOptions,
+  sign: (param: Param) => Promise<Svid>,
+): Promise<{ readonly status: Status; readonly svid?: Svid }[]> {
+  await admitBatch(params, context, options);
   return Promise.all(
     params.map(async (param) => {
       try {

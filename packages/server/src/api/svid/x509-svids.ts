@@ -4,42 +4,61 @@ import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { x509SvidToProto } from '@bonafide/shared/rpc/codec/x509-svid';
 import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
+import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/status';
+import { svidSecondsLeftIn } from '@bonafide/shared/rpc/svid-seconds-left';
+import { untilDeadlineMs } from '@bonafide/shared/runtime/deadline';
 import { parseSpiffeId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { callContext, callingAgent } from '../../access/call-context.js';
 import type { EntryGraph } from '../../entry-graph/entry-graph.js';
-import type { X509SvidIssuer } from '../../issuance/x509-svid-request.js';
+import type {
+  X509SvidBatchIssuer,
+  X509SvidIssuer,
+  X509SvidRequest,
+} from '../../issuance/x509-svid-request.js';
 import { checkWorkloadId } from '../request/own-ids.js';
-import { authorizedEntry, mintedTtl, signBatch, type BatchOptions } from './sign-batch.js';
+import { admitBatch, authorizedEntry, mintedTtl, type BatchOptions } from './sign-batch.js';
 
 export interface X509SvidsOptions extends BatchOptions {
   readonly trustDomain: TrustDomain;
   readonly graph: EntryGraph;
+  /** Of what operators mint, one at a time. */
   readonly issuer: X509SvidIssuer;
+  /** Of what agents ask for. */
+  readonly batchIssuer: X509SvidBatchIssuer;
   readonly defaultTtlSeconds: number;
 }
 
 type X509SvidHandlers = Pick<Handlers<'spire.api.server.svid.v1.SVID'>, 'BatchNewX509SVID' | 'MintX509SVID'>;
 
 export function createX509SvidHandlers(options: X509SvidsOptions): X509SvidHandlers {
-  const { trustDomain, graph, issuer, defaultTtlSeconds } = options;
+  const { trustDomain, graph, issuer, batchIssuer, defaultTtlSeconds } = options;
   return {
-    BatchNewX509SVID: unaryHandler(callContext, async ({ params }, _call, context) => {
+    BatchNewX509SVID: unaryHandler(callContext, async ({ params }, call, context) => {
       const { agentId } = callingAgent(context);
-      const results = await signBatch(params, context, options, async ({ entryId, csr }) => {
+      const secondsLeft = svidSecondsLeftIn(call.metadata);
+      await admitBatch(params, context, options);
+      // Looked up when its turn comes: an entry may be changed or deleted while the batch waits.
+      const requests = params.map(({ entryId, csr }) => (): X509SvidRequest => {
         if (csr.length === 0 && entryId !== '') throw invalidArgument('missing CSR');
-        const entry = authorizedEntry(graph, agentId, entryId);
-        const svid = await issuer.issue({
-          csr,
-          spiffeId: entry.spiffeId,
-          dnsNames: entry.dnsNames,
-          ttlSeconds: entry.x509SvidTtlSeconds ?? defaultTtlSeconds,
-        });
+        const { spiffeId, dnsNames, x509SvidTtlSeconds } = authorizedEntry(graph, agentId, entryId);
+        return { csr, spiffeId, dnsNames, ttlSeconds: x509SvidTtlSeconds ?? defaultTtlSeconds };
+      });
+      const outcomes = await batchIssuer.issueBatch(requests, {
+        caller: agentId,
+        secondsLeft,
+        patienceMs: untilDeadlineMs(call.getDeadline()),
+        bytes: params.reduce((sum, { csr }) => sum + csr.length, 0),
+        signal: context.signal,
+      });
+      const results = outcomes.map((outcome, index) => {
+        if (outcome.kind === 'refused') return { status: statusProtoFromError(outcome.error, context) };
+        const { svid } = outcome;
         context.log.debug(
-          { entry_id: entryId, spiffe_id: svid.spiffeId, serial_number: svid.serialNumber },
+          { entry_id: params[index]?.entryId, spiffe_id: svid.spiffeId, serial_number: svid.serialNumber },
           'Signed X509 SVID',
         );
-        return x509SvidToProto(svid);
+        return { status: OK_STATUS_PROTO, svid: x509SvidToProto(svid) };
       });
       return { results };
     }),

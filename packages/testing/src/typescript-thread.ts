@@ -1,0 +1,16 @@
+/** Starts worker threads whose program is a TypeScript source, as the tests run it, or what it was built to. */
+
+/** For `new Worker(file, { argv, execArgv })`. */
+export interface TypescriptThread {
+  readonly file: URL;
+  readonly argv: string[];
+  readonly execArgv: string[];
+}
+
+export function typescriptThread(program: URL): TypescriptThread {
+  return {
+    file: new URL('typescript-thread.mjs', import.meta.url),
+    argv: [program.href],
+    execArgv: ['--conditions=@bonafide/source'],
+  };
+}
