@@ -6,6 +6,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0002_token_authorities': { up: addTokenAuthorities },
   '0003_federation': { up: addFederation },
   '0004_several_servers': { up: prepareForSeveralServers },
+  '0006_delivery': { up: addDelivery },
 };
 
 async function createRegistry(db: Kysely<unknown>): Promise<void> {
@@ -152,5 +153,31 @@ async function prepareForSeveralServers(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .alterTable('authorities')
     .addColumn('server_id', 'text', (column) => column.notNull().defaultTo(''))
+    .execute();
+}
+
+/** What servers on one database ask each other; empty while nobody waits. */
+async function addDelivery(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('delivery_questions')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('revision', 'bigint', (column) => column.notNull())
+    .addColumn('asked_by', 'text', (column) => column.notNull())
+    .addColumn('expires_at', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable('delivery_answers')
+    .addColumn('id', 'text', (column) => column.primaryKey())
+    .addColumn('question_id', 'text', (column) =>
+      column.notNull().references('delivery_questions.id').onDelete('cascade'),
+    )
+    .addColumn('server_id', 'text', (column) => column.notNull())
+    .addColumn('body', 'text', (column) => column.notNull())
+    .addColumn('written_at', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createIndex('delivery_answers_question_id')
+    .on('delivery_answers')
+    .column('question_id')
     .execute();
 }

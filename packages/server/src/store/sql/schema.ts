@@ -17,6 +17,8 @@ export interface Schema {
   readonly authorities: AuthorityRow;
   readonly federation_relationships: FederationRelationshipRow;
   readonly revoked_authorities: { readonly authority_id: string };
+  readonly delivery_questions: DeliveryQuestionRow;
+  readonly delivery_answers: DeliveryAnswerRow;
 }
 
 /** One row: taking the next revision locks it, which makes revision order equal commit order. */
@@ -110,6 +112,23 @@ export interface FederationRelationshipRow {
   readonly bundle_endpoint_profile: string;
   /** Of `https_spiffe` only. */
   readonly endpoint_spiffe_id: string | null;
+}
+
+/** Times by the clock of the database. */
+interface DeliveryQuestionRow {
+  readonly id: string;
+  readonly revision: number;
+  readonly asked_by: string;
+  readonly expires_at: number;
+}
+
+interface DeliveryAnswerRow {
+  readonly id: string;
+  readonly question_id: string;
+  readonly server_id: string;
+  readonly body: string;
+  /** Microseconds: the order of one server's answers. */
+  readonly written_at: number;
 }
 
 /** A connection outside of a transaction, or the transaction. */
