@@ -11,6 +11,8 @@ export interface AuthorityByHandOptions<Authority extends AuthorityRecord> {
   readonly words: string;
   /** Whether our authorities stand under another: then that one is tainted and revoked. */
   readonly isUnderUpstream: boolean;
+  /** The ID of the other server whose authority it is; undefined when it is ours or nobody's. */
+  readonly otherServerOf: (authorityId: string) => Promise<string | undefined>;
   /** Whether this authority, which is not one of ours, is in the bundle and may be revoked; absent: none may. */
   readonly isForeign?: (authorityId: string) => Promise<boolean>;
   /** Called after one was tainted or revoked. */
@@ -58,7 +60,7 @@ export class AuthorityByHand<Authority extends AuthorityRecord> {
         throw new BonafideError('failed_precondition', 'only Prepared authorities can be activated');
       }
       if (slots.in('prepared')[0]?.authorityId !== authorityId)
-        throw invalidArgument('unexpected authority ID');
+        throw invalidArgument(await this.#notOurs('unexpected authority ID', authorityId));
       if (slots.rotationState().prepared?.isUsable !== true) {
         throw new BonafideError(
           'failed_precondition',
@@ -80,7 +82,8 @@ export class AuthorityByHand<Authority extends AuthorityRecord> {
       if (this.#isIn('prepared', authorityId))
         throw invalidArgument('only Old local authorities can be tainted');
       const record = slots.in('old').find((old) => old.authorityId === authorityId);
-      if (record === undefined) throw invalidArgument('unexpected authority ID');
+      if (record === undefined)
+        throw invalidArgument(await this.#notOurs('unexpected authority ID', authorityId));
       await inWords(`failed to taint ${words}`, () => slots.taint(record));
       onWithdrawal();
       return record;
@@ -104,10 +107,17 @@ export class AuthorityByHand<Authority extends AuthorityRecord> {
     if (this.#isIn('active', authorityId)) return 'unable to use current authority';
     if (this.#isIn('old', authorityId)) return undefined;
     const { isForeign } = this.#options;
-    if (isForeign === undefined) return 'only Old local authority can be revoked';
+    if (isForeign === undefined) return this.#notOurs('only Old local authority can be revoked', authorityId);
     if (this.#isIn('prepared', authorityId)) return 'unable to use a prepared key';
     if (await isForeign(authorityId)) return undefined;
     return `no ${this.#options.words} found with provided authority ID`;
+  }
+
+  /** SPIRE's words, and where to go with an authority of another server on the database. */
+  async #notOurs(refusal: string, authorityId: string): Promise<string> {
+    const serverId = await this.#options.otherServerOf(authorityId);
+    if (serverId === undefined) return refusal;
+    return `${refusal}: it is one of the server with the ID ${serverId}; run this command there`;
   }
 
   #isIn(slot: AuthorityRecord['slot'], authorityId: string): boolean {

@@ -32,6 +32,10 @@ export interface AuthorityMaker<Authority extends AuthorityRecord> {
   owns(record: AuthorityRecord): record is Authority;
   /** @throws BonafideError when an upstream authority cannot be reached or refuses. */
   make(request: AuthorityRequest, signal: AbortSignal): Promise<MadeAuthority<Authority>>;
+  /** What of it has to be in the bundle, as far as the record knows: not what stands above it. */
+  additionsOf(record: Authority): BundleAdditions;
+  /** Whether it must not sign any more, because it or what it stands under is tainted in the bundle. */
+  isWithdrawn(bundle: TrustBundle, record: Authority): boolean;
   /** @throws BonafideError `not_found` when it is not in the bundle, `invalid_argument` when it is tainted already. */
   taint(bundle: TrustBundle, authorityId: string): TrustBundle;
   /** @throws BonafideError `not_found` when it is not in the bundle, `invalid_argument` when it is not tainted. */

@@ -11,12 +11,13 @@ import type {
   TokenAuthorityRecord,
   X509AuthorityRecord,
 } from '../store/authority-record.js';
-import type { Store } from '../store/store.js';
+import type { CommittedRevision, Store } from '../store/store.js';
+import type { ActiveAuthority } from './active-authority.js';
 import type { AuthorityMaker } from './authority-maker.js';
 import { AuthorityByHand, type AuthorityByHandOptions } from './authority-by-hand.js';
-import { AuthoritySlots, type ActiveAuthority } from './authority-slots.js';
+import { AuthoritySlots } from './authority-slots.js';
 import type { KeyManager } from './key-manager.js';
-import { RotationLoop } from './rotation-loop.js';
+import { RotationLoop, type RotationProblem } from './rotation-loop.js';
 import { createTokenAuthorityMaker } from './token-authority-maker.js';
 import type { TokenSigningAuthorities, TokenSigningAuthority } from './token-signing-authority.js';
 import { UpstreamByHand } from './upstream-by-hand.js';
@@ -40,17 +41,26 @@ export interface AuthorityRotationOptions {
 
 export type RotationListener = (active: X509SigningAuthority) => void;
 
+export interface AuthorityProblem extends RotationProblem {
+  /** Of the kind, as in `X.509 authority`. */
+  readonly words: string;
+  readonly signsUntil: Date | undefined;
+}
+
 /** One kind of authority: its slots, and what moves them. */
 interface RotatingKind<Authority extends AuthorityRecord> {
   readonly slots: AuthoritySlots<Authority>;
   readonly loop: RotationLoop<Authority>;
   readonly byHand: AuthorityByHand<Authority>;
+  readonly words: string;
 }
 
 /** Where token authorities are found in the bundle. */
 const TOKEN_LISTS = { jwt: 'jwtAuthorities', wit: 'witAuthorities' } as const;
 
 export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthorities {
+  readonly #store: Store;
+  readonly #trustDomain: TrustDomain;
   readonly #listeners = new Set<RotationListener>();
   readonly #x509: RotatingKind<X509AuthorityRecord>;
   readonly #jwt: RotatingKind<TokenAuthorityRecord>;
@@ -63,6 +73,8 @@ export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthor
 
   constructor(options: AuthorityRotationOptions) {
     const { keyTypes, upstream } = options;
+    this.#store = options.store;
+    this.#trustDomain = options.trustDomain;
     const x509 = createX509AuthorityMaker({
       ...options,
       keyType: keyTypes.x509,
@@ -96,8 +108,7 @@ export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthor
     const { slots, loop } = this.#x509;
     const above = { ...options, slots, loop, onWithdrawal: announce };
     this.#upstream = new UpstreamByHand({ ...above, hasUpstream: upstream !== undefined });
-    const tokenSlots = [this.#jwt.slots, this.#wit.slots];
-    this.#follower = upstream && new UpstreamFollower({ ...above, upstream, tokenSlots });
+    this.#follower = upstream && new UpstreamFollower({ ...above, upstream });
   }
 
   /**
@@ -108,6 +119,25 @@ export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthor
   async start(signal: AbortSignal): Promise<void> {
     for (const { loop } of [this.#x509, this.#jwt, this.#wit]) await loop.start(signal);
     void this.#follower?.run(signal);
+    const stopHearing = this.#store.subscribe((committed) => {
+      this.#hear(committed);
+    });
+    signal.addEventListener('abort', stopHearing, { once: true });
+  }
+
+  /** Servers that share our database write records and bundle too. Must not keep the writer waiting, who may be one of us. */
+  #hear({ revision, changes }: CommittedRevision): void {
+    const isReload = changes.some(({ kind }) => kind === 'everything');
+    const concernsUs = changes.some(
+      (change) =>
+        change.kind === 'authority' || (change.kind === 'bundle' && change.trustDomain === this.#trustDomain),
+    );
+    if (!isReload && !concernsUs) return;
+    for (const { slots, loop } of [this.#x509, this.#jwt, this.#wit]) {
+      if (isReload) slots.outdateEverything(revision);
+      else slots.outdate(revision);
+      loop.rotate().catch(() => undefined); // the timer will try again and tell
+    }
   }
 
   /** Of X.509 authorities, for operators. */
@@ -147,6 +177,20 @@ export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthor
     return () => this.#listeners.delete(listener);
   }
 
+  /** What cannot be rotated although it is due, and how long what signs meanwhile is good for. */
+  problems(): readonly AuthorityProblem[] {
+    return [this.#x509, this.#jwt, this.#wit].flatMap(({ slots, loop, words }) => {
+      const { problem } = loop;
+      return problem === undefined
+        ? []
+        : [{ ...problem, words, signsUntil: slots.in('active')[0]?.notAfter }];
+    });
+  }
+
+  canSignX509(): boolean {
+    return this.#x509.slots.canSign();
+  }
+
   /** Does now what is due by now. The timers call it; tests with their own clock may. */
   async rotate(): Promise<void> {
     for (const { loop } of [this.#x509, this.#jwt, this.#wit]) await loop.rotate();
@@ -172,7 +216,17 @@ function rotatingKind<Authority extends AuthorityRecord>(
   });
   const { words } = maker;
   const loop = new RotationLoop({ slots, clock, log, words });
-  return { slots, loop, byHand: new AuthorityByHand({ slots, loop, words, ...conditions }) };
+  const otherServerOf = async (authorityId: string): Promise<string | undefined> => {
+    const records = await store.authorities.list();
+    const serverId = records.find((record) => record.authorityId === authorityId)?.serverId;
+    return serverId === store.serverId ? undefined : serverId;
+  };
+  return {
+    slots,
+    loop,
+    words,
+    byHand: new AuthorityByHand({ slots, loop, words, otherServerOf, ...conditions }),
+  };
 }
 
 function x509Signing({ record, signer }: ActiveAuthority<X509AuthorityRecord>): X509SigningAuthority {

@@ -1,16 +1,19 @@
 /** The authorities of one kind and their slots: prepared, active and old ones, moved and withdrawn one transaction at a time. */
 import { randomBytes } from 'node:crypto';
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { addSeconds, dateFromUnixSeconds, unixSeconds, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { AuthorityRecord, AuthoritySlot } from '../store/authority-record.js';
 import type { Store, WriteTransaction } from '../store/store.js';
-import { appendToBundle, isPastUse, pruneBundle } from '../trust-bundle/merge-bundle.js';
+import { appendToBundle, emptyBundle } from '../trust-bundle/merge-bundle.js';
 import { editOwnBundle } from '../trust-bundle/own-bundle.js';
+import { checkActive, isValid, type ActiveAuthority } from './active-authority.js';
+import { AuthorityKeys } from './authority-keys.js';
 import type { AuthorityMaker } from './authority-maker.js';
-import type { KeyManager, Signer } from './key-manager.js';
+import type { KeyManager } from './key-manager.js';
 import type { RotatingAuthority, RotationState } from './next-rotation.js';
+import { isMissing, putBack, retire } from './put-back-authorities.js';
+import { AuthorityPruning } from './prune-authorities.js';
 
 export interface AuthoritySlotsOptions<Authority extends AuthorityRecord> {
   readonly trustDomain: TrustDomain;
@@ -21,43 +24,39 @@ export interface AuthoritySlotsOptions<Authority extends AuthorityRecord> {
   readonly maker: AuthorityMaker<Authority>;
   /** Life of an authority. */
   readonly ttlSeconds: number;
-  /** Called after each change of the active authority. */
+  /** Called after each change of the active authority, and after ours were tainted because what they stand under was. */
   readonly onActivation: () => void;
 }
 
-/** The authority that signs now, and its key. */
-export interface ActiveAuthority<Authority extends AuthorityRecord> {
-  readonly record: Authority;
-  readonly signer: Signer;
-}
-
 const NOT_BEFORE_CUSHION_SECONDS = 10;
-/** How often the bundle is looked through for what is not ours and has expired. */
-const PRUNING_INTERVAL_MS = 10 * 60_000;
 /** 32 characters of base64url. */
 const NAME_BYTES = 24;
 
 /** Not to be used by two callers at once: whoever holds it gives its callers turns. */
 export class AuthoritySlots<Authority extends AuthorityRecord> {
   readonly #options: AuthoritySlotsOptions<Authority>;
+  readonly #keys: AuthorityKeys;
+  readonly #pruning: AuthorityPruning;
   #records: readonly Authority[] = [];
-  #signers: ReadonlyMap<string, Signer> = new Map();
   #active: ActiveAuthority<Authority> | undefined;
-  #prunedAt = new Date(0);
+  /** Of the database when it was read last; and the newest one that may have changed something that we read. */
+  #readRevision = 0;
+  #heardRevision = 0;
 
   constructor(options: AuthoritySlotsOptions<Authority>) {
     this.#options = options;
+    const { keyManager, log, maker } = options;
+    const { keyIdPrefix, keyType } = maker;
+    this.#pruning = new AuthorityPruning(options);
+    this.#keys = new AuthorityKeys({ keyManager, keyIdPrefix, keyType, log });
   }
 
   /** What the last run left behind. @throws BonafideError when the store or the key manager cannot be used. */
   async load(): Promise<void> {
-    this.#adopt(await this.#options.store.authorities.list());
-    const signers = new Map<string, Signer>();
-    for (const { keyId, slot } of this.#records) {
-      const signer = slot === 'old' ? undefined : await this.#options.keyManager.getSigner(keyId);
-      if (signer !== undefined) signers.set(keyId, signer);
-    }
-    this.#signers = signers;
+    const { store } = this.#options;
+    this.#readRevision = await store.currentRevision();
+    this.#records = this.#ours(await store.authorities.list());
+    await this.#keys.load(this.#records.filter(({ slot }) => slot !== 'old').map(({ keyId }) => keyId));
     this.#findActive();
   }
 
@@ -69,23 +68,11 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
   /** @throws BonafideError `unavailable` when none is active yet, or nobody would accept what it signs. */
   active(): ActiveAuthority<Authority> {
     const { clock, maker } = this.#options;
-    const active = this.#active;
-    const now = clock.now();
-    if (active === undefined) throw new BonafideError('unavailable', `no ${maker.words} is active yet`);
-    // After the clock was set: nobody would accept what it signs, and the next one is soon there.
-    if (active.record.notAfter <= now) {
-      throw new BonafideError('unavailable', `the ${maker.words} has expired`);
-    }
-    if (active.record.notBefore > now) {
-      throw new BonafideError('unavailable', `the ${maker.words} is not valid yet: the clock was set back`);
-    }
-    return active;
+    return checkActive(this.#active, clock.now(), maker.words);
   }
 
   canSign(): boolean {
-    const now = this.#options.clock.now();
-    const record = this.#active?.record;
-    return record !== undefined && record.notBefore <= now && now < record.notAfter;
+    return isValid(this.#active?.record, this.#options.clock.now());
   }
 
   rotationState(): RotationState {
@@ -93,17 +80,17 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
       const record = this.#records.find((candidate) => candidate.slot === slot);
       if (record === undefined) return undefined;
       const { notBefore, notAfter, isTainted, keyId } = record;
-      return { notBefore, notAfter, isUsable: !isTainted && this.#signers.has(keyId) };
+      return { notBefore, notAfter, isUsable: !isTainted && this.#keys.has(keyId) };
     };
     return { prepared: find('prepared'), active: find('active') };
   }
 
   /** The key first, then record and bundle in one transaction: whenever we die, what is recorded can sign and is published. */
   async prepare(signal: AbortSignal): Promise<void> {
-    const { trustDomain, store, keyManager, maker, ttlSeconds, clock, log } = this.#options;
+    const { trustDomain, store, maker, ttlSeconds, clock, log } = this.#options;
     const name = randomBytes(NAME_BYTES).toString('base64url');
     const keyId = `${maker.keyIdPrefix}${name}`;
-    const signer = await keyManager.generateKey(keyId, maker.keyType);
+    const signer = await this.#keys.generate(keyId);
     const now = dateFromUnixSeconds(unixSeconds(clock.now()));
     const request = {
       ...{ name, serverId: store.serverId, keyId, signer },
@@ -122,11 +109,10 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
         await editOwnBundle(transaction, trustDomain, (bundle) => appendToBundle(bundle, additions));
       });
     } catch (error) {
-      await this.#deleteKey(keyId);
+      await this.#keys.delete(keyId);
       throw error;
     }
-    this.#signers = new Map([...this.#signers, [keyId, signer]]);
-    for (const { keyId: replacedKeyId } of replaced) await this.#deleteKey(replacedKeyId);
+    for (const { keyId: replacedKeyId } of replaced) await this.#keys.delete(replacedKeyId);
     const { authorityId, notAfter } = made.record;
     log.info({ authority_id: authorityId, expires_at: notAfter.toISOString() }, `${maker.words} prepared`);
   }
@@ -143,7 +129,7 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     this.#findActive();
     this.#options.onActivation();
     // What is signing right now holds the signer itself; nobody else has a use for the key.
-    for (const { keyId } of retired) await this.#deleteKey(keyId);
+    for (const { keyId } of retired) await this.#keys.delete(keyId);
     const { log, maker } = this.#options;
     log.info({ authority_id: next.authorityId }, `${maker.words} activated`);
   }
@@ -164,70 +150,99 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     await this.write(async (transaction) => {
       await editOwnBundle(transaction, trustDomain, (bundle) => maker.revoke(bundle, authorityId));
       await transaction.authorities.addRevoked(authorityId);
-      const isOurs = this.in('old').some((record) => record.authorityId === authorityId);
-      if (isOurs) await transaction.authorities.delete(authorityId);
+      const hasRecord = (await transaction.authorities.list()).some((of) => of.authorityId === authorityId);
+      if (hasRecord) await transaction.authorities.delete(authorityId);
     });
     log.warn({ authority_id: authorityId }, `${maker.words} revoked`);
   }
 
-  async prune(): Promise<void> {
-    const { store, trustDomain, clock, log, maker } = this.#options;
-    const now = clock.now();
-    const past = this.in('old').filter((record) => isPastUse(record, now));
-    if (past.length === 0 && Math.abs(now.getTime() - this.#prunedAt.getTime()) < PRUNING_INTERVAL_MS) return;
-    this.#prunedAt = now;
-    const bundle = await store.bundles.get(trustDomain);
-    if (past.length === 0 && (bundle === undefined || pruneBundle(bundle, now) === bundle)) return;
-    await this.write(async (transaction) => {
-      for (const { authorityId } of past) await transaction.authorities.delete(authorityId);
-      const pastIds = past.map(({ authorityId }) => authorityId);
-      await editOwnBundle(transaction, trustDomain, (own) => pruneBundle(own, now, pastIds));
-    });
-    for (const { authorityId } of past)
-      log.info({ authority_id: authorityId }, `expired ${maker.words} removed`);
+  /** What is past its use, of other servers too. */
+  prune(): Promise<void> {
+    return this.#pruning.prune(this.in('old'), (work) => this.write(work));
   }
 
-  /** Keys whose record was never written, or is gone: we died in between. */
-  async deleteForgottenKeys(): Promise<void> {
-    const { keyManager, maker } = this.#options;
-    const kept = new Set(this.#records.filter(({ slot }) => slot !== 'old').map(({ keyId }) => keyId));
-    for (const keyId of await keyManager.listKeyIds()) {
-      if (keyId.startsWith(maker.keyIdPrefix) && !kept.has(keyId)) await keyManager.deleteKey(keyId);
+  /** Somebody has written records or the bundle, perhaps another server. */
+  outdate(revision: number): void {
+    this.#heardRevision = Math.max(this.#heardRevision, revision);
+  }
+
+  /** The database is not the one that we read: it may even count fewer revisions. */
+  outdateEverything(revision: number): void {
+    this.#readRevision = -1;
+    this.#heardRevision = revision;
+  }
+
+  /** Takes over what other servers did; what we sign with is ours to say, and is put back where it is missing. */
+  async catchUp(): Promise<void> {
+    const heardRevision = this.#heardRevision;
+    if (heardRevision <= this.#readRevision) return;
+    const { trustDomain, store, maker, log, onActivation } = this.#options;
+    const records = this.#ours(await store.authorities.list());
+    const bundle = (await store.bundles.get(trustDomain)) ?? emptyBundle(trustDomain);
+    const signing = this.#signing();
+    if (isMissing(signing, records, bundle, maker)) {
+      await this.write((transaction) =>
+        putBack(transaction, { signing, ours: (all) => this.#ours(all), trustDomain, maker }),
+      );
+      const why = 'was an old copy of it restored, or is the clock of another server ahead?';
+      log.error(
+        idsOf(signing),
+        `the database had lost the ${maker.words} that signs, it was put back: ${why}`,
+      );
+    } else this.#records = records;
+    const activeBefore = this.#active?.record.authorityId;
+    this.#findActive();
+    const withdrawn = this.#records.filter(
+      (record) => !record.isTainted && maker.isWithdrawn(bundle, record),
+    );
+    if (withdrawn.length > 0) {
+      await this.write(async ({ authorities }) => {
+        for (const record of withdrawn) await authorities.put({ ...record, isTainted: true });
+      });
+      log.warn(idsOf(withdrawn), `${maker.words} tainted, as what it stands under is`);
     }
+    this.#readRevision = Math.max(this.#readRevision, heardRevision);
+    // Another one is active when a connection broke while our own activation was committed.
+    if (withdrawn.length > 0 || this.#active?.record.authorityId !== activeBefore) onActivation();
+  }
+
+  /** Of authorities that were never written, or are gone. */
+  deleteForgottenKeys(): Promise<void> {
+    const kept = this.#records.filter(({ slot }) => slot !== 'old').map(({ keyId }) => keyId);
+    return this.#keys.deleteAllBut(new Set(kept));
   }
 
   /** Changes the bundle, and records of ours with it. @param work reads what is there by the transaction. */
   async write(work: (transaction: WriteTransaction) => Promise<void>): Promise<void> {
-    const records = await this.#options.store.write(async (transaction) => {
+    const { revision, records } = await this.#options.store.write(async (transaction) => {
       await work(transaction);
-      return transaction.authorities.list();
+      return { revision: transaction.revision, records: await transaction.authorities.list() };
     });
-    this.#adopt(records);
+    this.#readRevision = Math.max(this.#readRevision, revision);
+    this.#records = this.#ours(records);
   }
 
-  #adopt(records: readonly AuthorityRecord[]): void {
+  #ours(records: readonly AuthorityRecord[]): readonly Authority[] {
     const { maker, store } = this.#options;
     const ours = records.filter(({ serverId }) => serverId === store.serverId);
-    this.#records = ours.filter((record): record is Authority => maker.owns(record));
+    return ours.filter((record): record is Authority => maker.owns(record));
+  }
+
+  /** What signs and what will sign, as far as we have the keys. */
+  #signing(): readonly Authority[] {
+    const now = this.#options.clock.now();
+    return this.#records.filter(
+      ({ slot, keyId, notAfter }) => slot !== 'old' && this.#keys.has(keyId) && now < notAfter,
+    );
   }
 
   #findActive(): void {
     const [record] = this.in('active');
-    const signer = record === undefined ? undefined : this.#signers.get(record.keyId);
+    const signer = record === undefined ? undefined : this.#keys.get(record.keyId);
     if (record !== undefined && signer !== undefined) this.#active = { record, signer };
-  }
-
-  /** A key that stays behind does no harm and is removed at the next start. */
-  async #deleteKey(keyId: string): Promise<void> {
-    this.#signers = new Map([...this.#signers].filter(([id]) => id !== keyId));
-    try {
-      await this.#options.keyManager.deleteKey(keyId);
-    } catch (error) {
-      this.#options.log.warn({ err: error, key_id: keyId }, 'cannot delete a key that is no longer needed');
-    }
   }
 }
 
-async function retire(transaction: WriteTransaction, records: readonly AuthorityRecord[]): Promise<void> {
-  for (const record of records) await transaction.authorities.put({ ...record, slot: 'old' });
+function idsOf(records: readonly AuthorityRecord[]): { readonly authority_ids: readonly string[] } {
+  return { authority_ids: records.map(({ authorityId }) => authorityId) };
 }

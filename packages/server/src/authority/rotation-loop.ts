@@ -20,12 +20,20 @@ const LONGEST_WAIT_MS = 30_000;
 /** From any state two actions lead to `wait`; more would mean that what we wrote is not what we read. */
 const MAX_ACTIONS = 4;
 
+/** What keeps an authority from being rotated that is due. */
+export interface RotationProblem {
+  readonly since: Date;
+  /** Safe to show. */
+  readonly message: string;
+}
+
 export class RotationLoop<Authority extends AuthorityRecord> {
   readonly #options: RotationLoopOptions<Authority>;
   readonly #backoff = new Backoff({ initialMs: 1000, maximumMs: 60_000 });
   #timer: Timer | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #signal: AbortSignal = new AbortController().signal;
+  #problem: RotationProblem | undefined;
 
   constructor(options: RotationLoopOptions<Authority>) {
     this.#options = options;
@@ -46,16 +54,29 @@ export class RotationLoop<Authority extends AuthorityRecord> {
       delayMs = this.#delayMs();
     } catch (error) {
       if (!slots.canSign()) throw error;
-      delayMs = this.#retryMs(error);
+      delayMs = this.#backoff.nextDelayMs();
     }
     await slots.deleteForgottenKeys();
     signal.addEventListener('abort', () => this.#timer?.cancel(), { once: true });
     this.#schedule(delayMs);
   }
 
+  /** Undefined while all that is due is done. */
+  get problem(): RotationProblem | undefined {
+    return this.#problem;
+  }
+
   /** Does now what is due by now. The timer calls it; tests with their own clock may. */
   rotate(): Promise<void> {
-    return this.take(() => this.#rotate());
+    return this.take(async () => {
+      try {
+        await this.#rotate();
+      } catch (error) {
+        this.#failed(error);
+        throw error;
+      }
+      this.#succeeded();
+    });
   }
 
   /** Runs `work` while nothing rotates. */
@@ -67,6 +88,7 @@ export class RotationLoop<Authority extends AuthorityRecord> {
 
   async #rotate(): Promise<void> {
     const { slots, clock, words } = this.#options;
+    await slots.catchUp();
     for (let actions = 0; ; actions += 1) {
       const action = nextRotation(slots.rotationState(), clock.now());
       if (action.kind === 'wait') break;
@@ -86,21 +108,30 @@ export class RotationLoop<Authority extends AuthorityRecord> {
           this.#backoff.reset();
           this.#schedule(this.#delayMs());
         },
-        (error: unknown) => {
-          this.#schedule(this.#retryMs(error));
+        () => {
+          this.#schedule(this.#backoff.nextDelayMs());
         },
       );
     });
   }
 
-  #retryMs(error: unknown): number {
-    const retryMs = this.#backoff.nextDelayMs();
+  /** Once for each problem, however often it is tried again. */
+  #failed(error: unknown): void {
+    const { clock, log, words } = this.#options;
+    const message = error instanceof BonafideError ? error.message : 'an unexpected error, see the log';
+    if (this.#problem?.message === message) {
+      log.debug({ err: error }, `still cannot rotate the ${words}`);
+      return;
+    }
+    this.#problem = { since: this.#problem?.since ?? clock.now(), message };
+    log.error({ err: error }, `cannot rotate the ${words}, trying again: ${errorMessage(error)}`);
+  }
+
+  #succeeded(): void {
     const { log, words } = this.#options;
-    log.error(
-      { err: error, retry_ms: Math.round(retryMs) },
-      `cannot rotate the ${words}: ${errorMessage(error)}`,
-    );
-    return retryMs;
+    if (this.#problem !== undefined)
+      log.info({ since: this.#problem.since.toISOString() }, `the ${words} can be rotated again`);
+    this.#problem = undefined;
   }
 
   #delayMs(): number {

@@ -64,6 +64,11 @@ export function createTokenAuthorityMaker({
         additions: { [list]: [authority, ...others] },
       };
     },
+    additionsOf: ({ publicKey, authorityId: keyId, notAfter: expiresAt, isTainted }) => ({
+      [list]: [{ publicKey, keyId, expiresAt, isTainted }],
+    }),
+    isWithdrawn: (bundle, { authorityId }) =>
+      bundle[list].some(({ keyId, isTainted }) => isTainted && keyId === authorityId),
     taint: (bundle, keyId) => taintTokenAuthority(bundle, list, keyId),
     revoke: (bundle, keyId) => revokeTokenAuthority(bundle, list, keyId),
   };

@@ -3,7 +3,7 @@ import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-er
 import type { TrustBundle, X509Authority } from '@bonafide/shared/bundle/trust-bundle';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import type { TokenAuthorityRecord, X509AuthorityRecord } from '../store/authority-record.js';
+import type { AuthorityRecord, X509AuthorityRecord } from '../store/authority-record.js';
 import type { Store } from '../store/store.js';
 import {
   followUpstreamBundle,
@@ -25,8 +25,6 @@ export interface UpstreamFollowerOptions {
   readonly upstream: UpstreamAuthority;
   readonly slots: AuthoritySlots<X509AuthorityRecord>;
   readonly loop: RotationLoop<X509AuthorityRecord>;
-  /** Of the token authorities that we publish through the upstream authority. */
-  readonly tokenSlots: readonly AuthoritySlots<TokenAuthorityRecord>[];
   /** Called after an authority above us was tainted. */
   readonly onWithdrawal: () => void;
 }
@@ -61,8 +59,9 @@ export class UpstreamFollower {
     const tainted = await loop.take(async () => {
       const bundle = (await store.bundles.get(trustDomain)) ?? emptyBundle(trustDomain);
       const before = this.#before ?? this.#beforeTheStart(bundle);
-      const now = this.#withOurs(await this.#unrevoked(content), before);
-      const change = { before, now, kept: this.#keptTokens() };
+      const signing = (await store.authorities.list()).filter(({ slot }) => slot !== 'old');
+      const now = withNeeded(await this.#unrevoked(content), before, signing);
+      const change = { before, now, kept: tokenIdsOf(signing) };
       const follow = (bundle: TrustBundle): TrustBundle => followUpstreamBundle(bundle, change);
       const newlyTainted = taintedSince(bundle, follow(bundle));
       if (follow(bundle) !== bundle) {
@@ -97,20 +96,6 @@ export class UpstreamFollower {
     };
   }
 
-  /** A root that was taken back while ours stands under it is tainted first: SVIDs move away from it before it is gone. */
-  #withOurs(now: UpstreamBundle, before: UpstreamBundle): UpstreamBundle {
-    const { slots } = this.#options;
-    const published = new Set(now.x509Authorities.map(x509Key));
-    const above = new Set(
-      [...slots.in('active'), ...slots.in('prepared')].map(({ upstreamAuthorityId }) => upstreamAuthorityId),
-    );
-    const needed = before.x509Authorities.filter(
-      (root) => !published.has(x509Key(root)) && above.has(anchorId(root)),
-    );
-    const withdrawn = needed.map((root): X509Authority => ({ ...root, isTainted: true }));
-    return { ...now, x509Authorities: [...now.x509Authorities, ...withdrawn] };
-  }
-
   /** The roots that authorities of ours stand under: whatever else is in the bundle may have come from elsewhere. */
   #beforeTheStart(bundle: TrustBundle): UpstreamBundle {
     const { slots } = this.#options;
@@ -119,12 +104,31 @@ export class UpstreamFollower {
     const x509Authorities = bundle.x509Authorities.filter((root) => above.has(anchorId(root)));
     return { x509Authorities, jwtAuthorities: [], witAuthorities: [] };
   }
+}
 
-  #keptTokens(): ReadonlySet<string> {
-    const { tokenSlots } = this.#options;
-    const records = tokenSlots.flatMap((slots) => [...slots.in('active'), ...slots.in('prepared')]);
-    return new Set(records.map(({ authorityId }) => authorityId));
-  }
+/**
+ * A root that was taken back while an authority stands under it, of ours or of another server, is tainted first: SVIDs move away from it
+ * before it is gone.
+ */
+function withNeeded(
+  now: UpstreamBundle,
+  before: UpstreamBundle,
+  signing: readonly AuthorityRecord[],
+): UpstreamBundle {
+  const published = new Set(now.x509Authorities.map(x509Key));
+  const above = new Set(
+    signing.map((record) => (record.kind === 'x509' ? record.upstreamAuthorityId : undefined)),
+  );
+  const needed = before.x509Authorities.filter(
+    (root) => !published.has(x509Key(root)) && above.has(anchorId(root)),
+  );
+  const withdrawn = needed.map((root): X509Authority => ({ ...root, isTainted: true }));
+  return { ...now, x509Authorities: [...now.x509Authorities, ...withdrawn] };
+}
+
+/** Keys that sign, here or on another server, are believed even before the upstream authority has heard of them. */
+function tokenIdsOf(signing: readonly AuthorityRecord[]): ReadonlySet<string> {
+  return new Set(signing.filter(({ kind }) => kind !== 'x509').map(({ authorityId }) => authorityId));
 }
 
 function taintedSince(before: TrustBundle, after: TrustBundle): ReadonlySet<string> {

@@ -100,6 +100,14 @@ export function createX509AuthorityMaker(
     owns: (record) => record.kind === 'x509',
     make: (request, signal) =>
       upstream === undefined ? makeSelfSigned(request) : mintUpstream(request, upstream, signal),
+    additionsOf: ({ certificateChain: [certificate], upstreamAuthorityId, isTainted }) =>
+      certificate === undefined || upstreamAuthorityId !== undefined
+        ? {}
+        : { x509Authorities: [{ certificate, isTainted }] },
+    isWithdrawn: (bundle, { authorityId, upstreamAuthorityId = authorityId }) =>
+      bundle.x509Authorities.some(
+        (authority) => authority.isTainted && anchorId(authority) === upstreamAuthorityId,
+      ),
     taint: taintX509Authority,
     revoke: revokeX509Authority,
   };

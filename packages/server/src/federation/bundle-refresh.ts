@@ -71,7 +71,7 @@ export class BundleRefresh {
 
   /** Must not keep the writer waiting, for it is the one whose change is told. */
   #hear({ changes }: CommittedRevision): void {
-    if (changes.some(({ kind }) => kind === 'federation')) this.#followSoon();
+    if (changes.some(({ kind }) => kind === 'federation' || kind === 'everything')) this.#followSoon();
     for (const change of changes) {
       if (change.kind !== 'bundle') continue;
       for (const refresh of this.#running.values()) refresh.bundleChanged(change.trustDomain);
