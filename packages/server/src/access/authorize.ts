@@ -49,8 +49,7 @@ function authorizedCall(
   const refuse = (error: unknown): void => {
     call.sendStatus(toServiceError(error));
   };
-  const endOnceLetIn = (refusal: BonafideError): void => {
-    refuse(refusal);
+  const endSoon = (): void => {
     if (end.signal.aborted) return;
     const farewell = options.clock.schedule(FAREWELL_MS, () => {
       options.cutConnection(connection);
@@ -63,12 +62,17 @@ function authorizedCall(
       { once: true },
     );
   };
+  const endOnceLetIn = (refusal: BonafideError): void => {
+    refuse(refusal);
+    endSoon();
+  };
   const authorized = new ServerInterceptingCall(call, {
     start: (next) => {
       next({
         onReceiveMetadata: (metadata, proceed) => {
           authorize(method, peer, end.signal, options, refusals)
-            .then((context) => {
+            .then((authorizedCaller) => {
+              const context = { ...authorizedCaller, endSoon };
               authContext = authContextOf(context);
               const { caller } = context;
               if (caller.kind === 'agent') options.agentCalls.track(caller.agentId, end.signal, endOnceLetIn);
@@ -92,7 +96,7 @@ async function authorize(
   signal: AbortSignal,
   { identification, log }: AuthorizationOptions,
   refusals: RefusalLog<Reason>,
-): Promise<AuthorizedCallContext> {
+): Promise<Omit<AuthorizedCallContext, 'endSoon'>> {
   if (peer === undefined) throw new BonafideError('unavailable', 'the connection has ended');
   const requestId = randomUUID();
   const fields = { method, request_id: requestId, ...peerFields(peer) };

@@ -8,6 +8,11 @@ import type { Peer } from './peer.js';
 export interface AuthorizedCallContext extends CallContext {
   readonly caller: Caller;
   readonly peer: Peer;
+  /**
+   * To be called when the call is ended with an error that does not wait for the caller: one that does not read would keep it open, so
+   * that its connection is cut if it has not heard of the end within moments.
+   */
+  readonly endSoon: () => void;
 }
 
 /** gRPC keeps one such object with each call, and shows it to the handler. */

@@ -12,48 +12,62 @@ import { unixSeconds } from '@bonafide/shared/runtime/clock';
 import { callContext, callingAgent } from '../access/call-context.js';
 import type { AgentRevisions } from '../delivery/agent-revisions.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
+import type { FirstMessages } from './request/first-messages.js';
 
 export interface PolledRegistry {
   readonly graph: EntryGraph;
   /** Is told who was answered from which revision. */
   readonly receipts: Pick<AgentRevisions, 'polled'>;
+  readonly firstMessages: FirstMessages;
 }
 
 const PAGE_SIZE = 500;
+/** Of one request; SPIRE's agents ask for a page at a time. */
+const MAX_IDS = 10_000;
 
-export function syncAuthorizedEntriesHandler(
-  { graph, receipts }: PolledRegistry,
-): handleBidiStreamingCall<SyncAuthorizedEntriesRequest__Output, SyncAuthorizedEntriesResponse> {
+export function syncAuthorizedEntriesHandler({
+  graph,
+  receipts,
+  firstMessages,
+}: PolledRegistry): handleBidiStreamingCall<
+  SyncAuthorizedEntriesRequest__Output,
+  SyncAuthorizedEntriesResponse
+> {
   return bidiHandler(callContext, async (call, context) => {
     const { agentId } = callingAgent(context);
-    const entries = graph.authorizedEntries(agentId);
-    const { revision } = graph;
     const send = (response: SyncAuthorizedEntriesResponse): Promise<void> =>
       writeMessage(call, response, context.signal);
     const requests = readMessages(call);
-    const first = await requests.next();
-    if (first.done === true) return;
-    const { ids, outputMask } = first.value;
+    const first = await firstMessages.of(agentId, requests);
+    if (first === undefined) return;
+    const { ids, outputMask } = first;
     if (ids.length > 0) throw invalidArgument('specifying IDs on initial request is not supported');
     if (outputMask !== null && !outputMask.revisionNumber) {
       throw invalidArgument('revision number cannot be masked');
     }
-    receipts.polled(agentId, revision);
     const encode = (entry: RegistrationEntry): ReturnType<typeof entryToProto> =>
       entryToProto(entry, outputMask);
 
+    const entries = graph.authorizedEntries(agentId);
+    receipts.polled(agentId, graph.revision);
     if (entries.length <= PAGE_SIZE) {
       await send({ entries: entries.map(encode) });
       return;
     }
+    const known = new Set<string>();
     for (const { items, isLast } of pagesOf(entries)) {
+      for (const { id } of items) known.add(id);
       await send({ entryRevisions: items.map(revisionOf), more: !isLast });
     }
-    const byId = new Map(entries.map((entry) => [entry.id, entry]));
     for await (const request of requests) {
-      const found = [...new Set(request.ids)].sort().flatMap((id) => byId.get(id) ?? []);
-      for (const { items, isLast } of pagesOf(found)) {
-        await send({ entries: items.map(encode), more: !isLast });
+      if (request.ids.length > MAX_IDS) {
+        throw invalidArgument(`${request.ids.length} IDs; expected at most ${MAX_IDS} in one request`);
+      }
+      const wanted = [...new Set(request.ids)].filter((id) => known.has(id)).sort();
+      for (const { items, isLast } of pagesOf(wanted)) {
+        // As it is now: what expired or was taken from the agent meanwhile is left out.
+        const found = items.flatMap((id) => graph.authorizedEntry(agentId, id) ?? []);
+        await send({ entries: found.map(encode), more: !isLast });
       }
     }
   });

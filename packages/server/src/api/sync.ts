@@ -8,33 +8,41 @@ import { writeMessage } from '@bonafide/shared/rpc/write-message';
 import type { WatchRequest } from '@bonafide/shared/sync/watch-message';
 import { callContext, callingAgent } from '../access/call-context.js';
 import type { AttestedAgents } from '../node-attestation/attested-agents.js';
+import type { FirstMessages } from './request/first-messages.js';
 import type { OpenWatch, WatchStreams } from '../sync/watch-streams.js';
 
 export interface SyncApiOptions {
   readonly watchStreams: WatchStreams;
   readonly agents: AttestedAgents;
+  readonly firstMessages: FirstMessages;
 }
 
 export function createSyncHandlers({
   watchStreams,
   agents,
+  firstMessages,
 }: SyncApiOptions): Handlers<'bonafide.sync.v1.Sync'> {
   return {
     Watch: bidiHandler(callContext, async (call, context) => {
       const { agentId, serialNumber, expiresAt } = callingAgent(context);
       const { signal } = context;
       const requests = decoded(readMessages(call));
-      const first = await requests.next();
-      if (first.done === true || first.value.kind !== 'hello') {
+      const hello = await firstMessages.of(agentId, requests);
+      if (hello?.kind !== 'hello') {
         throw invalidArgument('the first message of a watch stream must be hello');
       }
-      const hello = first.value;
-      if (hello.agentVersion !== '') await agents.recordVersion(agentId, hello.agentVersion);
+      if (hello.agentVersion !== '') {
+        // Nothing waits for it: the stream needs no database, and a thousand agents may come at once.
+        agents.recordVersion(agentId, hello.agentVersion).catch((error: unknown) => {
+          context.log.warn({ err: error }, 'cannot record the version of the agent');
+        });
+      }
 
       let end: (error: BonafideError) => void = () => undefined;
       const ended = new Promise<never>((_, reject) => {
         end = reject;
       });
+      ended.catch(() => undefined); // it may end before anybody waits for that
       const watch = watchStreams.open({
         agentId,
         serialNumber,
@@ -47,6 +55,9 @@ export function createSyncHandlers({
       });
       try {
         await Promise.race([ended, followAcknowledgements(requests, watch)]);
+      } catch (error) {
+        context.endSoon();
+        throw error;
       } finally {
         watch.close();
       }

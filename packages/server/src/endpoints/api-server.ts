@@ -15,6 +15,8 @@ export interface ApiServerOptions {
   readonly peers: ConnectedPeers;
   readonly authorization: ServerInterceptor;
   readonly clock: Clock;
+  /** How often a silent connection is asked whether it is there, and how long it may take to answer. */
+  readonly keepalive?: { readonly everyMs: number; readonly timeoutMs: number };
 }
 
 const MEBIBYTE = 1024 * 1024;
@@ -25,10 +27,11 @@ const CHANNEL_OPTIONS = {
   'grpc.max_receive_message_length': 4 * MEBIBYTE,
   'grpc.max_send_message_length': -1,
   'grpc.max_concurrent_streams': 256, // of one connection
-  'grpc.keepalive_time_ms': 60_000,
-  'grpc.keepalive_timeout_ms': 20_000,
   'grpc.max_connection_idle_ms': 300_000, // without a call, and for one that never says a word
 };
+
+/** A peer that is gone without a word is noticed within half a minute. */
+const KEEPALIVE = { everyMs: 20_000, timeoutMs: 10_000 };
 
 export class ApiServer {
   readonly #options: ApiServerOptions;
@@ -37,7 +40,13 @@ export class ApiServer {
 
   constructor(options: ApiServerOptions) {
     this.#options = options;
-    this.#server = new Server({ ...CHANNEL_OPTIONS, interceptors: [options.authorization] });
+    const { everyMs, timeoutMs } = options.keepalive ?? KEEPALIVE;
+    this.#server = new Server({
+      ...CHANNEL_OPTIONS,
+      'grpc.keepalive_time_ms': everyMs,
+      'grpc.keepalive_timeout_ms': timeoutMs,
+      interceptors: [options.authorization],
+    });
     for (const name of SERVED_SERVICES) {
       const { definition } = loadService(name);
       for (const { path } of Object.values(definition)) allowedCallers(path); // throws for one that the table misses
