@@ -1,7 +1,7 @@
 /** How many X.509-SVIDs a server process issues each second, beside what the cryptography alone and a plain library pipeline allow. */
 import 'reflect-metadata';
 import { webcrypto, type KeyObject } from 'node:crypto';
-import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import * as x509 from '@peculiar/x509';
 import {
@@ -19,7 +19,7 @@ import { addSeconds, systemClock } from '@bonafide/shared/runtime/clock';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { X509SvidIssuance } from '@bonafide/server/issuance/issue-x509-svid';
-import { SIGNING_WINDOW } from '@bonafide/server/issuance/signing-window';
+import { perSecond, type Operation } from './measuring/per-second.js';
 import type { Row } from './row.js';
 
 const TRUST_DOMAIN = parseTrustDomain('example.org');
@@ -36,9 +36,9 @@ export async function measure(): Promise<Row[]> {
   const library: number[] = [];
   // Round by round in turn, so that a busy neighbour disturbs all alike; the median round counts.
   for (let round = 0; round < ROUNDS; round += 1) {
-    raw.push(await perSecond(world.rawVerifyAndSign));
-    ours.push(await perSecond(world.issue));
-    library.push(await perSecond(world.issueWithLibrary));
+    raw.push(await perSecond(world.rawVerifyAndSign, ROUND_MS));
+    ours.push(await perSecond(world.issue, ROUND_MS));
+    library.push(await perSecond(world.issueWithLibrary, ROUND_MS));
   }
   const stall = await batchStall(world.issue);
   const rawRate = { what: 'raw verify + sign, same run', value: median(raw), unit: '/s' };
@@ -56,8 +56,6 @@ export async function measure(): Promise<Row[]> {
     { what: `event loop stall while ${BATCH} CSRs are signed`, value: stall, unit: 'ms', target: '< 13 ms' },
   ];
 }
-
-type Operation = (index: number) => Promise<unknown>;
 
 interface World {
   readonly issue: Operation;
@@ -143,22 +141,6 @@ async function createLibraryPipeline(
       ],
     });
   };
-}
-
-/** Keeps as many under way as the signing window has places, for one round. */
-async function perSecond(operation: Operation): Promise<number> {
-  const start = performance.now();
-  const end = start + ROUND_MS;
-  let done = 0;
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (performance.now() < end) {
-      await operation(next++);
-      done += 1;
-    }
-  };
-  await Promise.all(Array.from({ length: SIGNING_WINDOW }, lane));
-  return (done * 1000) / (performance.now() - start);
 }
 
 /** The longest time for which nothing else could run while one batch was signed; the median of several batches. */

@@ -1,6 +1,5 @@
 /** How many JWT-SVIDs a process signs and verifies each second, beside what node:crypto alone does with the same bytes. */
 import { sign, verify, type KeyObject, type SignKeyObjectInput } from 'node:crypto';
-import { performance } from 'node:perf_hooks';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
@@ -11,7 +10,7 @@ import { addSeconds, systemClock } from '@bonafide/shared/runtime/clock';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { JwtSvidIssuance } from '@bonafide/server/issuance/issue-jwt-svid';
-import { SIGNING_WINDOW } from '@bonafide/server/issuance/signing-window';
+import { perSecond, type Operation } from './measuring/per-second.js';
 import type { Row } from './row.js';
 
 const TRUST_DOMAIN = parseTrustDomain('example.org');
@@ -35,7 +34,7 @@ export async function measure(): Promise<Row[]> {
     // Round by round in turn, so that a busy neighbour disturbs all alike; the median round counts.
     for (let round = 0; round < ROUNDS; round += 1) {
       for (const name of ['rawSign', 'sign', 'rawVerify', 'verify'] as const) {
-        (rates[name] as number[]).push(await perSecond(operations[name]));
+        (rates[name] as number[]).push(await perSecond(operations[name], ROUND_MS));
       }
     }
     const row = (what: string, ours: readonly number[], raw: readonly number[], call: string): Row => ({
@@ -49,8 +48,6 @@ export async function measure(): Promise<Row[]> {
   }
   return rows;
 }
-
-type Operation = (index: number) => Promise<unknown>;
 
 interface Operations {
   readonly sign: Operation;
@@ -129,22 +126,6 @@ function bundleOf(publicKey: Buffer): TrustBundle {
     refreshHintSeconds: undefined,
     sequenceNumber: 1,
   };
-}
-
-/** Keeps as many under way as the signing window has places, for one round. */
-async function perSecond(operation: Operation): Promise<number> {
-  const start = performance.now();
-  const end = start + ROUND_MS;
-  let done = 0;
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (performance.now() < end) {
-      await operation(next++);
-      done += 1;
-    }
-  };
-  await Promise.all(Array.from({ length: SIGNING_WINDOW }, lane));
-  return (done * 1000) / (performance.now() - start);
 }
 
 function at<T>(items: readonly T[], index: number): T {
