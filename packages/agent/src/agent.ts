@@ -5,6 +5,7 @@ import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { IdentityKeeper } from './agent-identity/identity-keeper.js';
 import type { ServerConnection } from './agent-identity/server-connection.js';
 import { untilItWorks } from './agent-identity/until-it-works.js';
+import type { AdminEndpoint } from './endpoints/admin-endpoint.js';
 import type { WorkloadEndpoint } from './endpoints/workload-endpoint.js';
 import type { ServerTrust } from './node-attestation/server-trust.js';
 import type { SvidCache } from './svid-cache/svid-cache.js';
@@ -26,6 +27,8 @@ export interface AgentParts {
   readonly entries: AuthorizedEntries;
   readonly sync: EntrySync;
   readonly endpoint: WorkloadEndpoint;
+  /** Undefined: none is configured. */
+  readonly admin: AdminEndpoint | undefined;
   /** Undefined: nothing of the workloads outlives the process. */
   readonly files: { readonly svids: SvidFiles; readonly state: StateFile } | undefined;
   readonly explain: (error: unknown) => string;
@@ -50,13 +53,14 @@ export class Agent {
    * @throws BonafideError when the agent cannot go on; with a reason `agent_*` when the server has turned it away.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { cache, connection, endpoint, files, keeper, log, renewal, trust } = this.#parts;
+    const { admin, cache, connection, endpoint, files, keeper, log, renewal, trust } = this.#parts;
     const hasBundle = await trust.restore();
     const hasIdentity = await keeper.restore();
     const hasEntries = await this.#restoreWorkloads();
     keeper.review();
     cache.connect(renewal);
     try {
+      await admin?.listen();
       await together(signal, [
         (scope) => renewal.runExpiry(scope),
         async (scope) => {
@@ -85,6 +89,7 @@ export class Agent {
       }
       throw error;
     } finally {
+      admin?.close();
       await endpoint.close(STREAM_GRACE_MS);
       connection.close();
       await files?.svids.flush();

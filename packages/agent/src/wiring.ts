@@ -13,6 +13,8 @@ import { IdentityFile, IdentityMemory } from './agent-identity/identity-file.js'
 import { IdentityKeeper } from './agent-identity/identity-keeper.js';
 import { ServerConnection } from './agent-identity/server-connection.js';
 import type { AgentConfig } from './configuration/agent-config.js';
+import { AdminEndpoint } from './endpoints/admin-endpoint.js';
+import { addSurvivalService } from './endpoints/admin-survival.js';
 import type { EndpointLimits } from './endpoints/endpoint-limits.js';
 import { inheritedSocket } from './endpoints/inherited-socket.js';
 import { createWorkloadEndpoint } from './endpoints/workload-endpoint.js';
@@ -26,6 +28,7 @@ import { ServerJwtSigner } from './sync/sign-jwt-svid.js';
 import { ServerWitSigner } from './sync/sign-wit-svids.js';
 import { ServerSigner } from './sync/sign-x509-svids.js';
 import { StateFile } from './sync/state-file.js';
+import { NodeSurvival } from './survival/node-survival.js';
 import { SvidCache } from './svid-cache/svid-cache.js';
 import { SvidFiles } from './svid-renewal/svid-files.js';
 import { SvidRenewal } from './svid-renewal/svid-renewal.js';
@@ -66,6 +69,9 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const inheritedFd = inheritedSocket(environment, process.pid);
   // Before a token is spent on an agent that cannot serve.
   if (inheritedFd === undefined) checkSocketPath(socketPath);
+  const adminSocketPath =
+    agent.admin_socket_path === undefined ? undefined : resolve(agent.admin_socket_path);
+  if (adminSocketPath !== undefined) checkSocketPath(adminSocketPath);
 
   const policy = { availabilityTargetSeconds: agent.availability_target, random };
   const connection = new ServerConnection({ addresses: agent.servers, trustDomain, random });
@@ -200,7 +206,36 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     log,
     limits: endpointLimits(agent.limits),
   });
-  const parts = { trust, keeper, connection, cache, renewal, witSvids, entries, sync, endpoint, files };
+  const survival = new NodeSurvival({
+    ...{ cache, keeper, sync, connection, jwtSvids, witSvids, clock },
+    targetSeconds: agent.availability_target,
+  });
+  const admin =
+    adminSocketPath === undefined
+      ? undefined
+      : new AdminEndpoint({
+          socketPath: adminSocketPath,
+          services: [
+            (server) => {
+              addSurvivalService(server, { survival, log });
+            },
+          ],
+          clock,
+          log,
+        });
+  const parts = {
+    trust,
+    keeper,
+    connection,
+    cache,
+    renewal,
+    witSvids,
+    entries,
+    sync,
+    endpoint,
+    admin,
+    files,
+  };
   await new Agent({ ...parts, explain, random, clock, log }).run(signal);
   log.info('agent stopped');
 }

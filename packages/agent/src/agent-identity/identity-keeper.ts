@@ -12,7 +12,12 @@ import type { Logger } from '@bonafide/shared/runtime/logger';
 import { SetBacks } from '@bonafide/shared/runtime/set-backs';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
 import { createX509Svid } from '../svid-renewal/create-x509-svid.js';
-import { renewalTimeOfNew, renewalTimeOfStored, type RenewalPolicy } from '../svid-renewal/renewal-time.js';
+import {
+  canMeetTarget,
+  renewalTimeOfNew,
+  renewalTimeOfStored,
+  type RenewalPolicy,
+} from '../svid-renewal/renewal-time.js';
 import type { AgentIdentity } from './agent-identity.js';
 import type { IdentityStorage } from './identity-file.js';
 import type { ServerChannel, ServerConnection } from './server-connection.js';
@@ -54,6 +59,7 @@ export class IdentityKeeper {
   #renewal: Promise<void> | undefined;
   /** The last renewal did not reach the server: it is worth trying again as soon as somebody else does. */
   #mayHurry = false;
+  #isWarned = false;
 
   constructor(options: IdentityKeeperOptions) {
     this.#options = options;
@@ -66,6 +72,11 @@ export class IdentityKeeper {
 
   get svid(): X509Svid | undefined {
     return this.#identity?.svid;
+  }
+
+  /** Whether there is something left to prove the node with, once the SVID has expired. */
+  get canAttestAgain(): boolean {
+    return this.#identity?.canReattest === true || this.#options.canAttest();
   }
 
   /** Takes up the stored identity. @returns false when there is none that is still good. */
@@ -282,7 +293,20 @@ export class IdentityKeeper {
       this.#taintedRetry.reset();
       this.#renewAt = renewalTimeOfNew(svid, now, policy);
     }
+    this.#warnOfShortLife(svid, now);
     connection.identify(svid);
+  }
+
+  #warnOfShortLife({ notAfter, spiffeId }: X509Svid, now: Date): void {
+    const { log, policy } = this.#options;
+    const target = policy.availabilityTargetSeconds;
+    if (target === undefined || this.#isWarned) return;
+    if (canMeetTarget(notAfter.getTime() - now.getTime(), target)) return;
+    this.#isWarned = true;
+    log.warn(
+      { spiffeId, notAfter, availabilityTargetSeconds: target },
+      "the agent's own SVID cannot meet the availability target and is renewed at half life; agent_ttl of the server, and its ca_ttl, must exceed the target by more than 12h",
+    );
   }
 
   /** More than a quarter of its life is left to the present SVID: time to make room on the disk. */
@@ -297,9 +321,9 @@ export class IdentityKeeper {
 
   /** As SPIRE does: a banned agent ends, any other attests again if it can. */
   async #answerRefusal(refusal: BonafideError, signal: AbortSignal): Promise<void> {
-    const { canAttest, explain, log, storage } = this.#options;
+    const { explain, log, storage } = this.#options;
     const spiffeId = this.#identity?.svid.spiffeId ?? 'this agent';
-    const canTry = refusal.reason !== 'agent_banned' && (this.#identity?.canReattest === true || canAttest());
+    const canTry = refusal.reason !== 'agent_banned' && this.canAttestAgain;
     if (!canTry) {
       await storage.delete();
       throw fatal(refusal, refusalText(refusal, spiffeId));

@@ -27,6 +27,11 @@ export const agentProgram: Program = {
       load: async () => (await import('./healthcheck.js')).healthcheck,
     },
     {
+      path: 'survival',
+      summary: 'Tells when each workload stops working if the server stays away from now on',
+      load: async () => (await import('./survival.js')).survival,
+    },
+    {
       path: 'api fetch',
       summary: 'The same as api fetch x509',
       load: async () => (await import('./api/fetch-x509.js')).fetchX509,

@@ -1,4 +1,5 @@
 /** The agent's configuration file: SPIRE's names, every unknown one refused. */
+import { dirname, join, resolve } from 'node:path';
 import { durationSchema } from '@bonafide/shared/config/duration';
 import { logLevelSchema } from '@bonafide/shared/config/log-level';
 import { parsedString } from '@bonafide/shared/config/parsed-string';
@@ -33,6 +34,8 @@ const agentSchema = z
     /** `host:port` of each server of the trust domain, in place of the two above. */
     server_addresses: z.array(parsedString(parseServerAddress)).min(1).max(MOST_SERVERS).optional(),
     socket_path: z.string().min(1).default(DEFAULT_SOCKET_PATH),
+    /** Undefined: there is none. */
+    admin_socket_path: z.string().min(1).optional(),
     data_dir: z.string().min(1).default('.'),
     trust_bundle_path: z.string().min(1).optional(),
     trust_bundle_url: parsedString(parseHttpsUrl).optional(),
@@ -85,6 +88,12 @@ const agentSchema = z
       agent.availability_target < LEAST_AVAILABILITY_TARGET_SECONDS
     ) {
       problem('availability_target', 'is too short; expected at least 24h');
+    }
+    // Whoever may enter that folder must not come across the other socket, as SPIRE has it.
+    const adminPath = agent.admin_socket_path;
+    const publicFolder = dirname(resolve(agent.socket_path));
+    if (adminPath !== undefined && resolve(adminPath).startsWith(join(publicFolder, '/'))) {
+      problem('admin_socket_path', `must not be in ${publicFolder}, the folder of socket_path, or below it`);
     }
     for (const key of ['server_address', 'server_port'] as const) {
       if (agent.server_addresses === undefined) {

@@ -28,6 +28,12 @@ export interface SvidDemand {
   release(entryId: string): void;
 }
 
+interface Holding {
+  readonly entry: RegistrationEntry;
+  readonly svid: X509Svid | undefined;
+  readonly isInUse: boolean;
+}
+
 interface SvidCacheOptions {
   readonly trustDomain: TrustDomain;
   readonly clock: Clock;
@@ -93,6 +99,15 @@ export class SvidCache implements WorkloadIdentities {
     return Array.from(this.#entries.values())
       .filter(({ svid }) => svid !== undefined && condition(svid))
       .map(({ entry }) => entry.id);
+  }
+
+  /** Every entry with the SVID that is held for it, and whether anybody asks for it now. */
+  holdings(): readonly Holding[] {
+    return Array.from(this.#entries.values(), ({ entry, svid, views }) => ({
+      entry,
+      svid,
+      isInUse: views.size > 0,
+    }));
   }
 
   subscribe(selectors: readonly Selector[], listener: (update: WorkloadUpdate) => void): Subscription {

@@ -49,10 +49,15 @@ export function renewalTimeOfStored(
   return notBefore > now ? now : renewalTime(notBefore, notAfter, policy);
 }
 
+/** Whether an SVID of this life can be replaced so early that what is left of it outlasts the target. */
+export function canMeetTarget(lifetimeMs: number, targetSeconds: number): boolean {
+  return lifetimeMs - targetSeconds * 1000 > LEAST_GRACE_MS;
+}
+
 function remainderMs(lifetimeMs: number, { availabilityTargetSeconds, random }: RenewalPolicy): number {
   if (availabilityTargetSeconds !== undefined) {
     const targetMs = availabilityTargetSeconds * 1000;
-    if (lifetimeMs - targetMs > LEAST_GRACE_MS) return targetMs + random() * TARGET_SPREAD_MS;
+    if (canMeetTarget(lifetimeMs, availabilityTargetSeconds)) return targetMs + random() * TARGET_SPREAD_MS;
   }
   return (lifetimeMs / 2) * (0.9 + 0.2 * random());
 }

@@ -17,6 +17,7 @@ import { prepareRequests, type PreparedRequest } from './signing-batch.js';
 import type { Obtained } from './svid-kind.js';
 import type { StoredSvid } from './svid-files.js';
 import { isSignedBy, replaceSignedBy, taintedKeyIds } from './tainted-svids.js';
+import { TargetWarnings } from './target-warnings.js';
 import type { SigningResult, X509SvidSigner } from './x509-svid-signer.js';
 
 /** Where SVIDs outlive the process. */
@@ -46,12 +47,14 @@ const SLICE = 16;
 export class SvidRenewal implements SvidDemand {
   readonly #options: SvidRenewalOptions;
   readonly #batches: BatchRenewal<X509Svid>;
+  readonly #targetWarnings: TargetWarnings;
   /** Of bundles that were asked about. */
   readonly #tainted = new WeakMap<TrustBundle, ReadonlySet<string>>();
 
   constructor(options: SvidRenewalOptions) {
     this.#options = options;
     const { cache, clock, keeping, log, onRecovered, policy, turn } = options;
+    this.#targetWarnings = new TargetWarnings({ targetSeconds: policy.availabilityTargetSeconds, log });
     this.#batches = new BatchRenewal<X509Svid>({
       kind: {
         name: 'X509-SVID',
@@ -93,6 +96,7 @@ export class SvidRenewal implements SvidDemand {
 
   release(entryId: string): void {
     this.#batches.release(entryId);
+    this.#targetWarnings.forget(entryId);
   }
 
   /**
@@ -140,14 +144,18 @@ export class SvidRenewal implements SvidDemand {
     );
     const now = clock.now();
     const obtained: Obtained<X509Svid>[] = [];
+    const issued: { entry: RegistrationEntry; svid: X509Svid }[] = [];
     for (const [index, request] of prepared.entries()) {
       if (index % SLICE === SLICE - 1) await nextTurn();
       try {
-        obtained.push({ kind: 'svid', svid: readResult(request, results[index], now) });
+        const svid = readResult(request, results[index], now);
+        obtained.push({ kind: 'svid', svid });
+        issued.push({ entry: request.entry, svid });
       } catch (error) {
         obtained.push({ kind: 'failed', error });
       }
     }
+    this.#targetWarnings.review(issued, now);
     return obtained;
   }
 }

@@ -63,6 +63,16 @@ export class JwtSvids {
     return this.#kept.size;
   }
 
+  /** By entry: until when what is kept for it is handed out, the first of several. */
+  usableUntil(): ReadonlyMap<string, Date> {
+    const ends = new Map<string, Date>();
+    for (const { entry, life } of this.#kept.values()) {
+      const known = ends.get(entry.id);
+      if (known === undefined || life.usableUntil < known) ends.set(entry.id, life.usableUntil);
+    }
+    return ends;
+  }
+
   /**
    * A verified JWT-SVID for the entry with exactly this audience, of which at least a quarter of its life is left.
    * @param entry as the cache has it.

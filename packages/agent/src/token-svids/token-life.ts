@@ -31,6 +31,11 @@ export class TokenLife {
     return this.#elapsedMs < (this.#lifetimeMs * 3) / 4;
   }
 
+  /** As far as the wall clock goes on as it does. */
+  get usableUntil(): Date {
+    return new Date(this.#receivedAt.getTime() + (this.#lifetimeMs * 3) / 4);
+  }
+
   /** By whichever clock says more: one may be set back, the other stands still while the machine sleeps. */
   get #elapsedMs(): number {
     const wallMs = this.#clock.now().getTime() - this.#receivedAt.getTime();

@@ -1,0 +1,84 @@
+/** The survival report for people: the agent first, then a table of its workloads, those that stop first first. */
+import type { AgentSurvival__Output as AgentReport } from '@bonafide/shared/rpc/gen/bonafide/agent/v1/AgentSurvival';
+import type { WorkloadSurvival__Output as WorkloadReport } from '@bonafide/shared/rpc/gen/bonafide/agent/v1/WorkloadSurvival';
+import { dateFromUnixSeconds } from '@bonafide/shared/runtime/clock';
+
+const WHY: Readonly<Record<WorkloadReport['cause'], string>> = {
+  UNSPECIFIED: '',
+  NO_SVID: 'it has no X.509-SVID now, and would get none',
+  SVID_EXPIRES: 'its X.509-SVID expires',
+  BUNDLE_EXPIRES: 'the last authority of its bundle expires',
+  TOKEN_EXPIRES: 'the tokens it was given end, and no others can be had',
+};
+
+export function survivalText(agent: AgentReport, workloads: readonly WorkloadReport[]): string {
+  const { now } = agent;
+  const touch = agent.isConnected ? 'Connected to' : 'Not connected to';
+  const lines = [
+    `${touch} ${agent.serverAddress}; last heard ${agent.lastSyncAt === 0 ? 'never in this run' : ago(agent.lastSyncAt, now)}`,
+    agentLine(agent),
+    agent.availabilityTarget === 0
+      ? 'No availability target is configured'
+      : `Availability target: ${span(agent.availabilityTarget)}`,
+    '',
+  ];
+  if (workloads.length === 0) return [...lines, 'No entries are authorized for this agent', ''].join('\n');
+  lines.push('If the server stays away from now on:', '');
+  const rows = workloads.map((workload) => [
+    workload.stopsAt === 0 ? 'now' : moment(workload.stopsAt, now),
+    workload.spiffeId,
+    workload.isInUse ? 'yes' : 'no',
+    agent.availabilityTarget === 0 ? '-' : workload.meetsTarget ? 'met' : 'NOT MET',
+    WHY[workload.cause],
+  ]);
+  return [...lines, ...table([['STOPS', 'SPIFFE ID', 'IN USE', 'TARGET', 'BECAUSE'], ...rows]), ''].join(
+    '\n',
+  );
+}
+
+function agentLine({ agentId, canAttest, now, svidExpiresAt }: AgentReport): string {
+  if (agentId === '') return 'The agent is not attested yet';
+  const afterwards = canAttest
+    ? 'after that it attests again by itself'
+    : 'after that it needs new evidence, such as a join token, and workloads get nothing new';
+  return `Agent ${agentId}: its own SVID ends ${moment(svidExpiresAt, now)}; ${afterwards}`;
+}
+
+/** As in `in 11h 58m (2026-11-23T08:00:00Z)`. */
+function moment(seconds: number, now: number): string {
+  const at = dateFromUnixSeconds(seconds).toISOString().replace('.000Z', 'Z');
+  return seconds <= now ? `now (${at})` : `in ${span(seconds - now)} (${at})`;
+}
+
+function ago(seconds: number, now: number): string {
+  return `${span(Math.max(0, now - seconds))} ago`;
+}
+
+/** The two largest units that say something. */
+function span(seconds: number): string {
+  const parts = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'm'],
+    [seconds % 60, 's'],
+  ] as const;
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first < 0) return '0s';
+  return parts
+    .slice(first, first + 2)
+    .filter(([count], index) => index === 0 || count > 0)
+    .map(([count, unit]) => `${count}${unit}`)
+    .join(' ');
+}
+
+function table(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = (rows[0] ?? []).map((_name, column) =>
+    rows.reduce((widest, row) => Math.max(widest, (row[column] ?? '').length), 0),
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
