@@ -6,7 +6,9 @@ import { createBundleHandlers } from '../api/bundle.js';
 import { createDebugHandlers } from '../api/debug.js';
 import { createDeliveryHandlers } from '../api/delivery.js';
 import { createEntryHandlers } from '../api/entry.js';
-import { createHealthHandlers, type HealthState } from '../api/health.js';
+import { FirstMessages } from '../api/request/first-messages.js';
+import { createHealthHandlers } from '../api/health.js';
+import type { HealthState } from '../api/health-state.js';
 import { createLocalAuthorityHandlers } from '../api/local-authority.js';
 import { createLoggerHandlers } from '../api/logger.js';
 import { createSvidHandlers } from '../api/svid.js';
@@ -44,6 +46,7 @@ export function createHandlers(
   const { upstream, authorities, issuers, agentIssuer, serverSvid } = signing;
   const { agents, agentTtlSeconds, registration, watchStreams } = registry;
   const rateLimits = createRateLimits(server, clock);
+  const firstMessages = new FirstMessages(clock);
   return {
     'spire.api.server.agent.v1.Agent': createAgentHandlers({
       trustDomain,
@@ -70,7 +73,10 @@ export function createHandlers(
       serverChain: () => serverSvid.current().certificateChain,
       clock,
     }),
-    'spire.api.server.entry.v1.Entry': createEntryHandlers({ trustDomain, registration, graph, receipts: delivery.agents }),
+    'spire.api.server.entry.v1.Entry': createEntryHandlers({
+      ...{ trustDomain, registration, graph, firstMessages },
+      receipts: delivery.agents,
+    }),
     'spire.api.server.localauthority.v1.LocalAuthority': createLocalAuthorityHandlers(authorities),
     'spire.api.server.logger.v1.Logger': createLoggerHandlers(log),
     'spire.api.server.svid.v1.SVID': createSvidHandlers({
@@ -89,7 +95,7 @@ export function createHandlers(
       refresh: federation.refresh,
     }),
     'bonafide.sync.v1.Delivery': createDeliveryHandlers(delivery.waits),
-    'bonafide.sync.v1.Sync': createSyncHandlers({ watchStreams, agents }),
+    'bonafide.sync.v1.Sync': createSyncHandlers({ watchStreams, agents, firstMessages }),
     'grpc.health.v1.Health': createHealthHandlers(health),
   };
 }
