@@ -24,11 +24,12 @@ export interface AgentRevisionsOptions {
   readonly clock: Clock;
   /** Of agents that are not, nothing is remembered. */
   readonly isAttested: (agentId: SpiffeId) => boolean;
+  /** How many agents may be followed, each counted once for every follower. */
+  readonly maxFollowed?: number;
 }
 
 /** SPIRE's agents ask every 5 seconds, and less often when that fails. */
 const POLLER_IS_AWAY_AFTER_MS = 60_000;
-/** Agents followed, each counted once for every follower. */
 const MAX_FOLLOWED = 1_000_000;
 const RETRY_AFTER_MS = 5_000;
 
@@ -106,7 +107,7 @@ export class AgentRevisions {
    */
   follow(agentIds: Iterable<SpiffeId>, listener: (agentId: SpiffeId) => void): Following {
     const followed = new Set(agentIds);
-    if (this.#followed + followed.size > MAX_FOLLOWED) {
+    if (this.#followed + followed.size > (this.#options.maxFollowed ?? MAX_FOLLOWED)) {
       throw new BonafideError(
         'resource_exhausted',
         'the delivery of too many changes is being waited for; wait for fewer at a time',

@@ -73,8 +73,9 @@ export class AskedServers {
           this.#questionId = await exchange.ask(revision, lifeMs);
           this.#listening = await exchange.listeningServers();
           onChange();
-        } else {
-          await exchange.repeat(this.#questionId);
+        } else if (!(await exchange.repeat(this.#questionId))) {
+          this.#questionId = undefined;
+          continue;
         }
         this.#read();
       } catch (error) {

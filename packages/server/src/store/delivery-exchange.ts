@@ -21,8 +21,8 @@ export interface DeliveryExchange {
   listeningServers(): Promise<readonly string[]>;
   /** Asks every server that listens. @param lifeMs after which nobody answers any more. */
   ask(revision: number, lifeMs: number): Promise<string>;
-  /** In case somebody did not hear it. */
-  repeat(questionId: string): Promise<void>;
+  /** In case somebody did not hear it. @returns false when it is gone. */
+  repeat(questionId: string): Promise<boolean>;
   /** What was answered since the last time; nobody else may take the answers of this question. */
   takeAnswers(questionId: string): Promise<readonly DeliveryAnswer[]>;
   /** The question and its answers are gone, and with them those whose time is over and whose asker is gone. */

@@ -71,8 +71,13 @@ export class DeliveryQueries implements DeliveryExchange {
     return id;
   }
 
-  repeat(): Promise<void> {
-    return this.#notify(QUESTIONS);
+  async repeat(questionId: string): Promise<boolean> {
+    const { db, channel } = this.#options;
+    const { rows } = await sql`
+      select pg_notify(${channel}, ${QUESTIONS}) from delivery_questions where id = ${questionId}`.execute(
+      db,
+    );
+    return rows.length > 0;
   }
 
   async takeAnswers(questionId: string): Promise<readonly DeliveryAnswer[]> {

@@ -1,0 +1,253 @@
+import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { spiffeIdFromParts, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import { FakeClock } from '@bonafide/testing/fake-clock';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { GraphChange } from '../entry-graph/graph-change.js';
+import { exampleTrustDomain } from '../store/example-records.js';
+import type { AgentDelivery } from './agent-delivery.js';
+import { AgentRevisions } from './agent-revisions.js';
+import { ConcernedAgents, type AgentDirectory } from './concerned-agents.js';
+import { DeliveryWaits, type DeliveryProgress } from './wait-for-delivery.js';
+
+const trustDomain = exampleTrustDomain('example.org');
+const partner = exampleTrustDomain('partner.example');
+const id = (name: string | number): SpiffeId => spiffeIdFromParts(trustDomain, `/spire/agent/x/${name}`);
+const [A, B, C] = [id('a'), id('b'), id('c')];
+
+/** The part of the registry that matters here, changed by hand. */
+class ScriptedDirectory implements AgentDirectory {
+  revision = 10;
+  readonly nodes = new Map<SpiffeId, { isBanned: boolean }>();
+  readonly federating = new Set<SpiffeId>();
+  readonly #listeners = new Set<(change: GraphChange) => void>();
+
+  node(agentId: SpiffeId): { readonly isBanned: boolean } | undefined {
+    return this.nodes.get(agentId);
+  }
+
+  agentsFollowing(of: TrustDomain): Iterable<SpiffeId> {
+    return of === trustDomain ? this.nodes.keys() : this.federating;
+  }
+
+  subscribe(listener: (change: GraphChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** @returns its revision. */
+  commit(change: Partial<GraphChange> & { readonly agents?: readonly SpiffeId[] }, revisions = 1): number {
+    this.revision += revisions;
+    const { agents = [], ...rest } = change;
+    const reaches = agents.length === 0 ? [] : [{ agents, entryIds: ['e'], trustDomains: [] }];
+    const told = { commits: [], isReload: false, reaches, nodes: [], resets: [], bundles: [], ...rest };
+    for (const listener of this.#listeners) listener({ ...told, revision: this.revision });
+    return this.revision;
+  }
+}
+
+let clock: FakeClock;
+let directory: ScriptedDirectory;
+let agents: AgentRevisions;
+let waits: DeliveryWaits;
+
+beforeEach(() => {
+  clock = new FakeClock();
+  directory = new ScriptedDirectory();
+  for (const agentId of [A, B, C]) directory.nodes.set(agentId, { isBanned: false });
+  agents = new AgentRevisions({
+    clock,
+    isAttested: (agentId) => directory.nodes.has(agentId),
+    maxFollowed: 2_000,
+  });
+  const concerned = new ConcernedAgents(directory, trustDomain);
+  waits = new DeliveryWaits({
+    ...{ agents, concerned, clock, log: silentLogger },
+    serverId: 'one',
+    exchange: undefined,
+  });
+});
+
+interface Outcome {
+  readonly counts: readonly string[];
+  readonly agents: readonly AgentDelivery[];
+}
+
+async function outcomeOf(
+  revision: number,
+  timeoutMs = 5_000,
+  signal = new AbortController().signal,
+): Promise<Outcome> {
+  const counts: string[] = [];
+  let final: readonly AgentDelivery[] = [];
+  for await (const progress of waits.wait({ revision, timeoutMs, signal })) {
+    counts.push(countsText(progress));
+    if (progress.kind === 'final') final = [...progress.agents];
+  }
+  return { counts, agents: final };
+}
+
+function countsText({ delivered, concerned }: DeliveryProgress): string {
+  return `${delivered}/${concerned}`;
+}
+
+/** Time passes until it is done. */
+async function withTime<T>(work: Promise<T>, stepMs = 10): Promise<T> {
+  let isDone = false;
+  const done = work.finally(() => (isDone = true));
+  done.catch(() => undefined);
+  for (let step = 0; step < 10_000 && !isDone; step += 1) await clock.advance(stepMs);
+  return done;
+}
+
+describe('waiting for a delivery', () => {
+  it('ends when every agent concerned has said that it holds the revision', async () => {
+    for (const agentId of [A, B]) agents.streamOpened(agentId, 10);
+    const revision = directory.commit({ agents: [A, B] });
+    const outcome = outcomeOf(revision);
+    await clock.advance(10);
+    agents.acknowledged(A, revision);
+    await clock.advance(50);
+    agents.acknowledged(B, revision + 3);
+    const { counts, agents: held } = await withTime(outcome);
+    expect(counts.at(0)).toBe('0/2');
+    expect(counts).toContain('1/2');
+    expect(counts.at(-1)).toBe('2/2');
+    expect(held.map(({ kind }) => kind)).toEqual(['delivered', 'delivered']);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('is over at once when all hold it, or none is concerned', async () => {
+    agents.streamOpened(A, 10);
+    const revision = directory.commit({ agents: [A] });
+    agents.acknowledged(A, revision);
+    expect((await outcomeOf(revision)).counts).toEqual(['1/1', '1/1']);
+    expect((await outcomeOf(directory.commit({}))).counts).toEqual(['0/0', '0/0']);
+  });
+
+  it('names those that lack behind, those that are away, and those that were never heard of', async () => {
+    agents.streamOpened(A, 7);
+    agents.streamOpened(B, 10);
+    await clock.advance(1_000);
+    agents.streamClosed(B);
+    const away = clock.now();
+    const revision = directory.commit({ agents: [A, B, C] });
+    const { agents: states } = await withTime(outcomeOf(revision), 100);
+    expect(states).toEqual([
+      { kind: 'behind', agentId: A, appliedRevision: 7, serverId: 'one' },
+      { kind: 'offline', agentId: B, since: away, isExact: true },
+      { kind: 'offline', agentId: C, since: agents.startedAt, isExact: false },
+    ]);
+  });
+
+  it('counts an agent that went away with the revision, and not one that came back without it', async () => {
+    const revision = directory.commit({ agents: [A, B] });
+    for (const agentId of [A, B]) {
+      agents.streamOpened(agentId, 0);
+      agents.acknowledged(agentId, revision);
+      agents.streamClosed(agentId);
+    }
+    agents.streamOpened(B, 0);
+    const { agents: states } = await outcomeOf(revision, 0);
+    expect(states).toEqual([
+      { kind: 'delivered', agentId: A },
+      { kind: 'behind', agentId: B, appliedRevision: 0, serverId: 'one' },
+    ]);
+  });
+
+  it('does not wait for agents that are banned or gone', async () => {
+    agents.streamOpened(A, 10);
+    const revision = directory.commit({ agents: [A, B, C] });
+    directory.nodes.delete(C);
+    const outcome = outcomeOf(revision);
+    await clock.advance(50);
+    directory.nodes.set(B, { isBanned: true });
+    agents.forget(B);
+    await clock.advance(50);
+    agents.acknowledged(A, revision);
+    const { counts } = await withTime(outcome);
+    expect(counts.at(0)).toBe('0/2');
+    expect(counts.at(-1)).toBe('1/1');
+  });
+
+  it('takes an agent that polls at its word only when it asks again', async () => {
+    const revision = directory.commit({ agents: [A] });
+    agents.polled(A, revision);
+    expect((await outcomeOf(revision, 0)).agents[0]?.kind).toBe('behind');
+    agents.polled(A, revision);
+    expect((await outcomeOf(revision, 0)).agents[0]?.kind).toBe('delivered');
+    const next = directory.commit({ agents: [A] });
+    await clock.advance(61_000);
+    expect((await outcomeOf(next, 0)).agents[0]?.kind).toBe('offline');
+  });
+
+  it('concerns with a bundle those that follow it', async () => {
+    directory.federating.add(B);
+    const own = directory.commit({ bundles: [trustDomain] });
+    const foreign = directory.commit({ bundles: [partner] });
+    expect((await outcomeOf(own, 0)).counts.at(-1)).toBe('0/3');
+    expect((await outcomeOf(foreign, 0)).counts.at(-1)).toBe('0/1');
+  });
+
+  it('waits for a revision of another server that is not here yet, within its time', async () => {
+    agents.streamOpened(A, 10);
+    const outcome = outcomeOf(12);
+    await clock.advance(100);
+    directory.commit({ agents: [A] }, 2);
+    agents.acknowledged(A, 12);
+    expect((await withTime(outcome)).counts.at(-1)).toBe('1/1');
+    await expect(withTime(outcomeOf(1_000_000, 500))).rejects.toMatchObject({
+      reason: 'not_found',
+      message: 'revision 1000000 is still to come; the newest is 12',
+    });
+  });
+
+  it('says so when it is forgotten whom a revision concerns', async () => {
+    await expect(outcomeOf(10)).rejects.toMatchObject({ reason: 'not_found' });
+    const before = directory.commit({ agents: [A] });
+    directory.commit({ isReload: true });
+    await expect(outcomeOf(before)).rejects.toThrow(/forgotten; this server remembers the changes after/);
+    const after = directory.commit({ agents: [A] });
+    expect((await outcomeOf(after, 0)).counts.at(-1)).toBe('0/1');
+  });
+
+  it('remembers a bounded number of changes', async () => {
+    const first = directory.commit({ agents: [A] });
+    for (let count = 0; count < 10_000; count += 1) directory.commit({ agents: [B] });
+    await expect(outcomeOf(first, 0)).rejects.toThrow('forgotten');
+    expect((await outcomeOf(first + 1, 0)).counts.at(-1)).toBe('0/1');
+  });
+
+  it('lets a bounded number wait, and lets go of those that leave', async () => {
+    const revision = directory.commit({ agents: [A] });
+    const callers = Array.from({ length: 1_000 }, () => new AbortController());
+    const waiting = callers.map(({ signal }) => outcomeOf(revision, 60_000, signal));
+    await clock.advance(1);
+    await expect(outcomeOf(revision)).rejects.toMatchObject({ reason: 'resource_exhausted' });
+    for (const caller of callers) caller.abort();
+    await Promise.all(waiting);
+    expect(clock.pendingTimers).toBe(0);
+    expect((await outcomeOf(revision, 0)).counts.at(-1)).toBe('0/1');
+  });
+
+  it('refuses to follow more agents than it has room for', async () => {
+    const many = Array.from({ length: 100 }, (_, index) => id(index));
+    for (const agentId of many) directory.nodes.set(agentId, { isBanned: false });
+    const revision = directory.commit({ agents: many });
+    const callers = Array.from({ length: 20 }, () => new AbortController());
+    const waiting = callers.map(({ signal }) => outcomeOf(revision, 60_000, signal));
+    await expect(outcomeOf(revision)).rejects.toMatchObject({ reason: 'resource_exhausted' });
+    for (const caller of callers) caller.abort();
+    await Promise.all(waiting);
+  });
+});
+
+it('remembers nothing of agents that are not attested', () => {
+  agents.streamOpened(id('stranger'), 1);
+  agents.polled(id('stranger'), 1);
+  expect(agents.size).toBe(0);
+  agents.streamOpened(A, 1);
+  agents.forget(A);
+  agents.streamClosed(A);
+  expect(agents.size).toBe(0);
+});
