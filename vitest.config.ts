@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // Tests run from the TypeScript sources; programs that tests start as processes run from dist.
-const conditions = ['@bonafide/source', 'node', 'import', 'module', 'default'];
+// Not `import`: it would count for every `require` of a dependency too.
+const conditions = ['@bonafide/source', 'node', 'module', 'default'];
 
 export default defineConfig({
   resolve: { conditions },

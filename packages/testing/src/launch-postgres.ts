@@ -102,7 +102,7 @@ class RunningPostgres implements LaunchedPostgres {
   }
 
   url(database = 'postgres'): string {
-    return `postgres://${USER}:${this.password}@${HOST}:${this.port}/${encodeURIComponent(database)}`;
+    return `postgres://${USER}:${this.password}@${HOST}:${this.port}/${encodeURIComponent(database)}?sslmode=disable`;
   }
 
   async createDatabase(name: string): Promise<string> {

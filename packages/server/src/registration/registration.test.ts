@@ -59,7 +59,7 @@ describe('creating', () => {
     ]);
     expect(revision).toBe(2);
     expect(await registration.countEntries({})).toBe(3);
-    expect(await store.changesSince(1, 10)).toEqual([
+    expect(await store.changesSince(1, 10)).toMatchObject([
       {
         revision: 2,
         changes: [

@@ -1,5 +1,5 @@
 /** Trust bundles in SQL: one row each, the keys inside as JSON because nothing ever looks for a single one. */
-import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { TokenAuthority, TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { BundleReader, BundleWriter } from '../bundle-record.js';
@@ -64,18 +64,23 @@ export class BundleStatements extends BundleQueries implements BundleWriter {
   }
 
   async delete(trustDomain: TrustDomain): Promise<void> {
+    // Looked up before: the foreign key would refuse as well, but a statement that fails ends a transaction of PostgreSQL.
+    const named = await this.db
+      .selectFrom('entry_federation')
+      .select('entry_id')
+      .where('trust_domain', '=', trustDomain)
+      .limit(1)
+      .executeTakeFirst();
+    if (named !== undefined) {
+      throw new BonafideError(
+        'failed_precondition',
+        `the bundle of ${trustDomain} is named by entries; dissociate or delete those first`,
+      );
+    }
     const { numDeletedRows } = await this.db
       .deleteFrom('bundles')
       .where('trust_domain', '=', trustDomain)
-      .executeTakeFirst()
-      .catch((error: unknown) => {
-        if (!hasReason(error, 'failed_precondition')) throw error;
-        throw new BonafideError(
-          'failed_precondition',
-          `the bundle of ${trustDomain} is named by entries; dissociate or delete those first`,
-          { cause: error },
-        );
-      });
+      .executeTakeFirst();
     if (numDeletedRows === 0n) throw new BonafideError('not_found', `there is no bundle of ${trustDomain}`);
     this.#record({ kind: 'bundle', trustDomain });
   }

@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Change } from '../change.js';
 import type { CommittedRevision, LogPosition } from '../store.js';
-import type { Queries } from './schema.js';
+import type { Queries, Schema } from './schema.js';
 
 const HEAD = 1;
 /** 12 characters of base64url. */
@@ -26,13 +26,23 @@ export async function currentRevision(db: Queries): Promise<number> {
 }
 
 export async function logPosition(db: Queries): Promise<LogPosition> {
-  const revision = await currentRevision(db);
+  // One statement, so that both are of the same moment.
+  const { revision, nonce } = await db
+    .selectFrom('log_head')
+    .leftJoin('changes', 'changes.revision', 'log_head.revision')
+    .select(['log_head.revision', 'changes.nonce'])
+    .executeTakeFirstOrThrow();
+  return { revision, nonce: nonce ?? '' };
+}
+
+/** Of the commit before; empty when there is none, or none that has one. */
+export async function nonceOf(db: Queries, revision: number): Promise<string> {
   const row = await db
     .selectFrom('changes')
     .select('nonce')
     .where('revision', '=', revision)
     .executeTakeFirst();
-  return { revision, nonce: row?.nonce ?? '' };
+  return row?.nonce ?? '';
 }
 
 /** Of a commit to be. */
@@ -92,9 +102,36 @@ export async function readChangesSince(
     .execute();
   // Without gaps, the first row is the very next revision unless that one was pruned.
   if (rows[0]?.revision !== revision + 1) return undefined;
-  return rows.map((row) => ({
+  return rows.map(committedFromRow);
+}
+
+/** What was committed after a commit by name; undefined when the log does not reach back to it, or has another in its place. */
+export async function readLogAfter(
+  db: Queries,
+  position: LogPosition,
+  limit: number,
+): Promise<readonly CommittedRevision[] | undefined> {
+  const rows = await db
+    .selectFrom('changes')
+    .selectAll()
+    .where('revision', '>=', position.revision)
+    .orderBy('revision')
+    .limit(limit + 1)
+    .execute();
+  const committed = rows.map(committedFromRow);
+  // Of a new database there is no commit to start from.
+  if (position.revision === 0) {
+    const [first] = committed;
+    return first === undefined || first.revision === 1 ? committed.slice(0, limit) : undefined;
+  }
+  const [seen, ...after] = committed;
+  return seen?.revision === position.revision && seen.nonce === position.nonce ? after : undefined;
+}
+
+function committedFromRow(row: Schema['changes']): CommittedRevision {
+  return {
     revision: row.revision,
     nonce: row.nonce ?? '',
     changes: JSON.parse(row.changes) as readonly Change[],
-  }));
+  };
 }

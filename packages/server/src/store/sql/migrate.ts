@@ -6,9 +6,13 @@ import type { Schema } from './schema.js';
 
 const MIGRATION_TABLE = 'applied_migrations';
 
-/** @throws BonafideError `failed_precondition` for a database of a newer release; nothing in it is touched. */
-export async function migrate(db: Kysely<Schema>): Promise<void> {
-  await refuseNewer(db);
+/**
+ * Of several servers that start at once, one does it and the others wait.
+ * @param schema of a database that has several, in which the tables are.
+ * @throws BonafideError `failed_precondition` for a database of a newer release; nothing in it is touched.
+ */
+export async function migrate(db: Kysely<Schema>, schema?: string): Promise<void> {
+  await refuseNewer(db, schema);
   const migrator = new Migrator({
     db,
     provider: { getMigrations: () => Promise.resolve({ ...MIGRATIONS }) },
@@ -24,9 +28,10 @@ export async function migrate(db: Kysely<Schema>): Promise<void> {
   }
 }
 
-async function refuseNewer(db: Kysely<Schema>): Promise<void> {
+async function refuseNewer(db: Kysely<Schema>, schema: string | undefined): Promise<void> {
   const tables = await db.introspection.getTables({ withInternalKyselyTables: true });
-  if (!tables.some((table) => table.name === MIGRATION_TABLE)) return;
+  const isMigrated = tables.some((table) => table.name === MIGRATION_TABLE && table.schema === schema);
+  if (!isMigrated) return;
   const { rows } = await sql<{
     name: string;
   }>`select name from ${sql.table(MIGRATION_TABLE)} order by name`.execute(db);

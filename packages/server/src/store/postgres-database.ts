@@ -1,0 +1,251 @@
+/** PostgreSQL behind the query builder: a bounded pool, no wait without an end, errors in our words. */
+import { readFile } from 'node:fs/promises';
+import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
+import {
+  Kysely,
+  PostgresDialect,
+  type PostgresCursor,
+  type PostgresPool,
+  type PostgresPoolClient,
+  type PostgresQueryResult,
+} from 'kysely';
+import { Pool, types, type ClientConfig, type PoolClient } from 'pg';
+import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { isConnectionLost, isReadOnly, translatePostgresError } from './postgres-error.js';
+import { describeTarget, type PostgresTarget, type PostgresTls } from './postgres-target.js';
+import type { Schema } from './sql/schema.js';
+
+const CONNECT_LIMIT_MS = 10_000;
+export const STATEMENT_LIMIT_MS = 30_000;
+/** The driver gives up after the database should have: the connection is dead then. */
+const GRACE_MS = 5000;
+/** A server that froze in the middle of a write must not hold the others up for longer. */
+const IDLE_IN_TRANSACTION_LIMIT_MS = 20_000;
+const KEEPALIVE_MS = 10_000;
+const INT8_OID = 20;
+
+export interface PostgresAccess {
+  readonly target: PostgresTarget;
+  /** Read once: a certificate that is replaced is used from the next start on. */
+  readonly tls: false | ConnectionOptions;
+}
+
+export interface PoolOptions {
+  readonly maxConnections: number;
+  readonly idleTimeoutSeconds?: number;
+  /** After which a connection is replaced; undefined: never. */
+  readonly maxLifetimeSeconds?: number | undefined;
+  /** Of a statement; 0: none. */
+  readonly statementLimitMs?: number;
+  /** Hears that a connection was lost, or is one to a database that is not the primary. */
+  readonly onTrouble?: (problem: string) => void;
+}
+
+export interface PostgresDatabase {
+  readonly db: Kysely<Schema>;
+  /** Connections of before are not used again: they may lead to what was the primary. */
+  renewConnections(): void;
+}
+
+/** @throws BonafideError `failed_precondition` when a file of its TLS cannot be read. */
+export async function preparePostgres(target: PostgresTarget): Promise<PostgresAccess> {
+  return { target, tls: await loadTls(target) };
+}
+
+/** Of one connection, whatever it is for. */
+export function clientConfig({ target, tls }: PostgresAccess, statementLimitMs: number): ClientConfig {
+  const settings = {
+    ...(statementLimitMs === 0 ? {} : { statement_timeout: statementLimitMs }),
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_LIMIT_MS,
+    // So that a server that was cut off loses its locks.
+    tcp_keepalives_idle: 10,
+    tcp_keepalives_interval: 5,
+    tcp_keepalives_count: 3,
+  };
+  return {
+    host: target.host,
+    port: target.port,
+    database: target.database,
+    user: target.user,
+    password: () => target.password ?? process.env['PGPASSWORD'] ?? '',
+    ssl: tls,
+    application_name: target.applicationName ?? 'bonafide-server',
+    options: Object.entries(settings)
+      .map(([name, value]) => `-c ${name}=${value}`)
+      .join(' '),
+    connectionTimeoutMillis: (target.connectTimeoutSeconds ?? CONNECT_LIMIT_MS / 1000) * 1000,
+    ...(statementLimitMs === 0 ? {} : { query_timeout: statementLimitMs + GRACE_MS }),
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEPALIVE_MS,
+    types: { getTypeParser: wholeNumbers as typeof types.getTypeParser },
+  };
+}
+
+export function connectPostgres(access: PostgresAccess, options: PoolOptions): PostgresDatabase {
+  const pool = new GuardedPool(access, options);
+  return {
+    db: new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) }),
+    renewConnections: () => {
+      pool.renew();
+    },
+  };
+}
+
+class GuardedPool implements PostgresPool {
+  readonly #pool: Pool;
+  readonly #options: PoolOptions;
+  readonly #where: string;
+  readonly #bornIn = new WeakMap<PoolClient, number>();
+  #generation = 0;
+
+  constructor(access: PostgresAccess, options: PoolOptions) {
+    this.#options = options;
+    this.#where = describeTarget(access.target);
+    this.#pool = new Pool({
+      ...clientConfig(access, options.statementLimitMs ?? STATEMENT_LIMIT_MS),
+      max: options.maxConnections,
+      idleTimeoutMillis: (options.idleTimeoutSeconds ?? 60) * 1000,
+      ...(options.maxLifetimeSeconds === undefined ? {} : { maxLifetimeSeconds: options.maxLifetimeSeconds }),
+    });
+    this.#pool.on('connect', (client) => {
+      this.#bornIn.set(client, this.#generation);
+      client.on('error', () => undefined); // the next statement through it fails and tells
+    });
+    // Only its message: the driver hangs the whole connection onto the error.
+    this.#pool.on('error', (error) => this.#options.onTrouble?.(errorMessage(this.#translate(error))));
+  }
+
+  renew(): void {
+    this.#generation += 1;
+  }
+
+  async connect(): Promise<PostgresPoolClient> {
+    // Each turn but the last ends one old connection.
+    for (let turn = 0; turn <= this.#options.maxConnections; turn += 1) {
+      const client = await this.#pool.connect().catch((error: unknown) => this.#fail(error));
+      if (this.#bornIn.get(client) === this.#generation)
+        return new GuardedClient(client, this.#fail.bind(this));
+      client.release(true);
+    }
+    throw new BonafideError('unavailable', `the connections to the ${this.#where} are being renewed`);
+  }
+
+  end(): Promise<void> {
+    return this.#pool.end();
+  }
+
+  #translate(error: unknown): unknown {
+    return translatePostgresError(error, this.#where);
+  }
+
+  #fail(error: unknown): never {
+    const failure = this.#translate(error);
+    if (isConnectionLost(error) || isReadOnly(error)) this.#options.onTrouble?.(errorMessage(failure));
+    throw failure;
+  }
+}
+
+/** Keeps track of whether the connection may be used again. */
+class GuardedClient implements PostgresPoolClient {
+  readonly #client: PoolClient;
+  readonly #fail: (error: unknown) => never;
+  #isBroken = false;
+
+  constructor(client: PoolClient, fail: (error: unknown) => never) {
+    this.#client = client;
+    this.#fail = fail;
+  }
+
+  query<R>(text: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>;
+  query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
+  query<R>(text: string | PostgresCursor<R>, parameters: readonly unknown[] = []): unknown {
+    if (typeof text !== 'string') throw new BonafideError('internal', 'cursors are not used');
+    return this.#query(text, parameters);
+  }
+
+  release(): void {
+    // One that is still in a transaction would let the next user write into it.
+    this.#client.release(this.#isBroken || this.#client.getTransactionStatus() !== 'I');
+  }
+
+  async #query(text: string, parameters: readonly unknown[]): Promise<unknown> {
+    // The database rolls back by itself; failing here would hide why.
+    if (text === 'rollback' && this.#isBroken) return { command: 'ROLLBACK', rowCount: 0, rows: [] };
+    let result;
+    try {
+      result = await this.#client.query(text, [...parameters]);
+    } catch (error) {
+      this.#isBroken ||= isConnectionLost(error) || isReadOnly(error);
+      if (text === 'commit' && isConnectionLost(error)) throw this.#doubtful(error);
+      return this.#fail(error);
+    }
+    if (text === 'commit' && result.command !== 'COMMIT') {
+      throw new BonafideError(
+        'internal',
+        'a statement of the transaction had failed; nothing of it was committed',
+      );
+    }
+    return result;
+  }
+
+  #doubtful(error: unknown): BonafideError {
+    try {
+      return this.#fail(error);
+    } catch (failure) {
+      return new BonafideError(
+        'unavailable',
+        `the connection was lost while the change was being committed, so it may stand; look before trying again: ${errorMessage(failure)}`,
+        { cause: failure },
+      );
+    }
+  }
+}
+
+/** Revisions, times and counts: all of them fit. */
+function wholeNumbers(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
+  if (oid !== INT8_OID) return types.getTypeParser(oid, format as 'text');
+  return (text) => {
+    const value = Number(text);
+    if (!Number.isSafeInteger(value)) {
+      throw new BonafideError('internal', 'the database has a number that is too large');
+    }
+    return value;
+  };
+}
+
+async function loadTls({ tls, host }: PostgresTarget): Promise<false | ConnectionOptions> {
+  if (tls.kind === 'off') return false;
+  const ca =
+    tls.authorityPath === undefined ? undefined : await readTlsFile('sslrootcert', tls.authorityPath);
+  return {
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: tls.verify !== 'none',
+    // The driver would have it check addresses as if they were `localhost`.
+    checkServerIdentity: (_name, certificate) =>
+      tls.verify === 'full' ? checkServerIdentity(host, certificate) : undefined,
+    ...(ca === undefined ? {} : { ca }),
+    ...(await clientCredentials(tls)),
+  };
+}
+
+async function clientCredentials({
+  client,
+}: Extract<PostgresTls, { kind: 'on' }>): Promise<{ readonly cert?: Buffer; readonly key?: Buffer }> {
+  if (client === undefined) return {};
+  const cert = await readTlsFile('sslcert', client.certificatePath);
+  return { cert, key: await readTlsFile('sslkey', client.keyPath) };
+}
+
+async function readTlsFile(keyword: string, path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new BonafideError(
+      'failed_precondition',
+      `cannot read ${keyword} of the database: ${errorMessage(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}

@@ -1,0 +1,148 @@
+/** One connection that listens for commits of other servers, asks now and then in case one went unheard, and knows whether the database is there. */
+import { Client } from 'pg';
+import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { Alarm } from '@bonafide/shared/runtime/alarm';
+import { Backoff } from '@bonafide/shared/runtime/backoff';
+import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
+import type { Logger } from '@bonafide/shared/runtime/logger';
+import { withTimeLimit } from '@bonafide/shared/runtime/time-limit';
+import type { ConnectionState } from './connection-state.js';
+import { clientConfig, type PostgresAccess } from './postgres-database.js';
+import { translatePostgresError } from './postgres-error.js';
+import { describeTarget } from './postgres-target.js';
+
+export interface PostgresFeedParts {
+  readonly access: PostgresAccess;
+  readonly channel: string;
+  /** What is listened to besides, and who hears it. */
+  readonly deliveries: { readonly channel: string; readonly heard: (payload: string) => void };
+  /** How the connection is known in the database. */
+  readonly applicationName: string;
+  readonly state: ConnectionState;
+  /** The last revision that was told here. */
+  readonly seen: () => number;
+  /** Looks through the pool: the connection for this one may be all that fails. */
+  readonly look: () => Promise<Look | undefined>;
+  /** Reads the log and tells of what is new in it. */
+  readonly catchUp: () => Promise<void>;
+  /** The database is gone: whatever the pool holds leads nowhere. */
+  readonly onLost: () => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** At most this long does a commit go unheard whose notification was lost. */
+  readonly pollMs?: number | undefined;
+}
+
+const POLL_MS = 3000;
+const ANSWER_LIMIT_MS = 5000;
+const BACKOFF = { initialMs: 100, maximumMs: 3000 };
+
+export const LOOK = `select revision, pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as read_only from log_head`;
+
+export interface Look {
+  readonly revision: number;
+  /** A standby answers too, and is stale. */
+  readonly read_only: boolean;
+}
+
+export class PostgresFeed {
+  readonly #parts: PostgresFeedParts;
+  readonly #stop = new AbortController();
+  readonly #alarm: Alarm;
+  readonly #backoff = new Backoff(BACKOFF);
+  #run: Promise<void> | undefined;
+
+  constructor(parts: PostgresFeedParts) {
+    this.#parts = parts;
+    this.#alarm = new Alarm(parts.clock);
+  }
+
+  start(): void {
+    this.#run ??= this.#follow();
+  }
+
+  /** Something else met trouble with the database: looks now. */
+  suspect(): void {
+    this.#alarm.ring();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#run;
+  }
+
+  async #follow(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        await this.#listen();
+      } catch (error) {
+        await this.#recover(error);
+      }
+    }
+  }
+
+  /** Until the connection fails, or the feed is stopped. */
+  async #listen(): Promise<void> {
+    const { access, channel, deliveries, applicationName, clock, pollMs = POLL_MS } = this.#parts;
+    const client = new Client({
+      ...clientConfig(access, ANSWER_LIMIT_MS),
+      application_name: applicationName,
+      connectionTimeoutMillis: ANSWER_LIMIT_MS,
+      query_timeout: ANSWER_LIMIT_MS,
+    });
+    let failure: unknown;
+    client.on('error', (error) => {
+      failure = error;
+      this.#alarm.ring();
+    });
+    client.on('notification', ({ channel: heardOn, payload = '' }) => {
+      if (heardOn === deliveries.channel) deliveries.heard(payload);
+      else if (Number(payload) > this.#parts.seen()) this.#catchUp();
+    });
+    try {
+      await client.connect();
+      for (const each of [channel, deliveries.channel]) {
+        await client.query(`listen ${client.escapeIdentifier(each)}`);
+      }
+      while (!this.#stop.signal.aborted) {
+        this.#consider((await client.query<Look>(LOOK)).rows[0]);
+        this.#backoff.reset();
+        await this.#alarm.wait(new Date(clock.now().getTime() + pollMs), this.#stop.signal);
+        if (failure !== undefined) throw failure;
+      }
+    } finally {
+      void client.end().catch(() => undefined); // a dead peer never answers the farewell
+    }
+  }
+
+  #consider(head: Look | undefined): void {
+    const where = describeTarget(this.#parts.access.target);
+    if (head === undefined)
+      throw new BonafideError('failed_precondition', `the ${where} has lost its tables`);
+    if (head.read_only) throw new BonafideError('unavailable', `the ${where} is read-only`);
+    this.#parts.state.found();
+    if (head.revision !== this.#parts.seen()) this.#catchUp();
+  }
+
+  /** Nothing is lost by a failure here: what was not read is read at the next look. */
+  #catchUp(): void {
+    this.#parts.catchUp().catch((error: unknown) => {
+      this.#parts.log.warn({ problem: errorMessage(error) }, 'cannot read the change log; trying again');
+    });
+  }
+
+  async #recover(failure: unknown): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    const { access, state, look, onLost, clock, log } = this.#parts;
+    const where = describeTarget(access.target);
+    const translated = translatePostgresError(failure, where);
+    log.debug({ problem: errorMessage(translated) }, 'the connection that listens to the database failed');
+    try {
+      this.#consider(await withTimeLimit(clock, ANSWER_LIMIT_MS, `the ${where}`, look()));
+    } catch (error) {
+      state.lost(errorMessage(error));
+      onLost();
+    }
+    await sleep(clock, this.#backoff.nextDelayMs(), this.#stop.signal).catch(() => undefined); // stopped
+  }
+}

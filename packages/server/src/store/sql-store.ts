@@ -1,0 +1,184 @@
+/** The store over either database: serialises the writes of this server, numbers them, and has each told once it is committed. */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Kysely, KyselyPlugin } from 'kysely';
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import type { AuthorityReader } from './authority-record.js';
+import type { BundleReader } from './bundle-record.js';
+import type { Change } from './change.js';
+import type { ChangeListener, ChangeListeners } from './change-listeners.js';
+import type { DeliveryExchange } from './delivery-exchange.js';
+import type { EntryReader } from './entry-record.js';
+import type { FederationReader } from './federation-record.js';
+import type { NodeReader } from './node-record.js';
+import { ReplicaEntries, ReplicaNodes, type ReadReplica } from './read-replica.js';
+import { AuthorityQueries, AuthorityStatements } from './sql/authorities.js';
+import { BundleQueries, BundleStatements } from './sql/bundles.js';
+import {
+  appendRevision,
+  currentRevision,
+  logPosition,
+  newNonce,
+  nonceOf,
+  readChangesSince,
+  takeNextRevision,
+} from './sql/change-log.js';
+import { EntryQueries, EntryStatements } from './sql/entries.js';
+import { FederationQueries, FederationStatements } from './sql/federation.js';
+import { JoinTokenStatements } from './sql/join-tokens.js';
+import { NodeQueries, NodeStatements } from './sql/nodes.js';
+import type { Queries, Schema } from './sql/schema.js';
+import type { CommittedRevision, DatabaseConnection, LogPosition, Store, WriteTransaction } from './store.js';
+
+/** A commit of this server, and the nonce of the commit that it followed. */
+export interface OwnCommit {
+  readonly committed: CommittedRevision;
+  readonly nonceBefore: string;
+}
+
+export interface SqlStoreParts {
+  readonly logId: string;
+  readonly serverId: string;
+  readonly connection: DatabaseConnection;
+  readonly writer: Kysely<Schema>;
+  readonly reader: Kysely<Schema>;
+  /** Where lists of entries and nodes are read when it can be reached. */
+  readonly replica?: ReadReplica | undefined;
+  readonly deliveries?: DeliveryExchange | undefined;
+  readonly listeners: ChangeListeners;
+  /** Inside of the transaction, so that it is heard of when it commits. */
+  readonly notify?: (transaction: Queries, revision: number) => Promise<void>;
+  /** Resolves once the subscribers have heard of it. */
+  readonly announce: (own: OwnCommit) => Promise<void>;
+  /** How many revisions the change log reaches back. */
+  readonly keepRevisions?: number | undefined;
+  /** After the last write. */
+  readonly close: () => Promise<void>;
+}
+
+const KEEP_REVISIONS = 100_000;
+
+export class SqlStore implements Store {
+  readonly logId: string;
+  readonly serverId: string;
+  readonly connection: DatabaseConnection;
+  readonly entries: EntryReader;
+  readonly nodes: NodeReader;
+  readonly bundles: BundleReader;
+  readonly authorities: AuthorityReader;
+  readonly federation: FederationReader;
+  readonly deliveries: DeliveryExchange | undefined;
+  readonly #parts: SqlStoreParts;
+  readonly #reader: Kysely<Schema>;
+  /** Tells a call from inside a transaction's work, which would wait for itself. */
+  readonly #inside = new AsyncLocalStorage<{ isOpen: boolean }>();
+  /** Settles when every write so far has. */
+  #tail: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(parts: SqlStoreParts) {
+    this.#parts = parts;
+    this.logId = parts.logId;
+    this.serverId = parts.serverId;
+    this.connection = parts.connection;
+    this.deliveries = parts.deliveries;
+    const plugin = this.#outsideOnly();
+    this.#reader = parts.reader.withPlugin(plugin);
+    const replica = parts.replica?.withPlugin(plugin);
+    this.entries =
+      replica === undefined ? new EntryQueries(this.#reader) : new ReplicaEntries(this.#reader, replica);
+    this.nodes =
+      replica === undefined ? new NodeQueries(this.#reader) : new ReplicaNodes(this.#reader, replica);
+    this.bundles = new BundleQueries(this.#reader);
+    this.authorities = new AuthorityQueries(this.#reader);
+    this.federation = new FederationQueries(this.#reader);
+  }
+
+  position(): Promise<LogPosition> {
+    return logPosition(this.#reader);
+  }
+
+  currentRevision(): Promise<number> {
+    return currentRevision(this.#reader);
+  }
+
+  changesSince(revision: number, limit: number): Promise<readonly CommittedRevision[] | undefined> {
+    return readChangesSince(this.#reader, revision, limit);
+  }
+
+  async write<T>(work: (transaction: WriteTransaction) => Promise<T>): Promise<T> {
+    this.#refuseInside();
+    if (this.#isClosed) throw new BonafideError('unavailable', 'the store is closed');
+    const result = this.#tail.then(() => this.#commit(work));
+    this.#tail = result.then(
+      () => undefined,
+      () => undefined, // the caller of this write hears of it; the next write does not care
+    );
+    return result;
+  }
+
+  subscribe(listener: ChangeListener): () => void {
+    return this.#parts.listeners.add(listener);
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#tail;
+    await this.#parts.close();
+  }
+
+  async #commit<T>(work: (transaction: WriteTransaction) => Promise<T>): Promise<T> {
+    const scope = { isOpen: true };
+    try {
+      const { result, own } = await this.#inside.run(scope, () => this.#transact(work));
+      scope.isOpen = false;
+      await this.#parts.announce(own);
+      return result;
+    } finally {
+      scope.isOpen = false;
+    }
+  }
+
+  #transact<T>(work: (transaction: WriteTransaction) => Promise<T>): Promise<{ result: T; own: OwnCommit }> {
+    return this.#parts.writer.transaction().execute(async (sql) => {
+      const revision = await takeNextRevision(sql);
+      const changes = new Map<string, Change>();
+      const record = (change: Change): void => {
+        changes.set(JSON.stringify(change), change);
+      };
+      const result = await work({
+        revision,
+        entries: new EntryStatements(sql, record),
+        nodes: new NodeStatements(sql, record),
+        bundles: new BundleStatements(sql, record),
+        joinTokens: new JoinTokenStatements(sql),
+        authorities: new AuthorityStatements(sql, record),
+        federation: new FederationStatements(sql, record),
+      });
+      const committed = { revision, nonce: newNonce(), changes: [...changes.values()] };
+      await appendRevision(sql, committed, this.#parts.keepRevisions ?? KEEP_REVISIONS);
+      const nonceBefore = await nonceOf(sql, revision - 1);
+      await this.#parts.notify?.(sql, revision);
+      return { result, own: { committed, nonceBefore } };
+    });
+  }
+
+  #refuseInside(): void {
+    if (this.#inside.getStore()?.isOpen === true) {
+      throw new BonafideError(
+        'internal',
+        'the store was used inside of a write; use the transaction that the write was given',
+      );
+    }
+  }
+
+  #outsideOnly(): KyselyPlugin {
+    return {
+      transformQuery: ({ node }) => {
+        this.#refuseInside();
+        return node;
+      },
+      transformResult: ({ result }) => Promise.resolve(result),
+    };
+  }
+}
