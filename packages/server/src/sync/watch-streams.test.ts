@@ -10,6 +10,7 @@ import { openStore } from '../store/open-store.js';
 import type { Store } from '../store/store.js';
 import { EntryGraph } from '../entry-graph/entry-graph.js';
 import { WatchingAgent, settle } from './watching-agent.js';
+import { SnapshotAdmission } from './snapshot-admission.js';
 import { WatchStreams } from './watch-streams.js';
 
 const trustDomain = exampleTrustDomain('example.org');
@@ -259,7 +260,6 @@ describe('a cursor', () => {
 
   it.each([
     ['of another log', { logId: 'another', revision: 1 }],
-    ['from the future', { logId: undefined, revision: 1_000_000 }],
     ['of nothing', { logId: undefined, revision: 0 }],
     ['from before this server began to remember', { logId: undefined, revision: 1 }],
   ])('%s gets a snapshot', async (what, { logId, revision }) => {
@@ -359,6 +359,136 @@ describe('a stream ends', () => {
     expect(() => watch(A)).toThrow(expect.objectContaining({ reason: 'unavailable' }));
     await settle();
   });
+});
+
+describe('a cursor that names a commit', () => {
+  it('which this log does not have, though it has the revision, gets a snapshot', async () => {
+    await create('a', exampleEntry({ parent: '/spire/agent/x/a' }));
+    const a = watch(A);
+    await settle();
+    a.close();
+    expect(a.logId).toBe(`${store.logId}/${graph.position.nonce}`);
+    a.logId = `${store.logId}/restoredElse`;
+    a.messages.length = 0;
+    a.connect(streams, new Date(clock.now().getTime() + HOUR));
+    await settle();
+    expect(a.messages.map(({ kind }) => kind)).toEqual(['snapshot_page']);
+  });
+
+  it('of a server which is ahead waits until this one has caught up, and gets no older state meanwhile', async () => {
+    const a = watch(A);
+    await settle();
+    a.close();
+    a.revision += 2;
+    a.logId = `${store.logId}/notYetSeen`;
+    a.messages.length = 0;
+    a.connect(streams, new Date(clock.now().getTime() + HOUR));
+    await create('one', exampleEntry({ path: '/one', parent: '/spire/agent/x/a' }));
+    await settle();
+    expect(a.messages).toEqual([]);
+    await create('two', exampleEntry({ path: '/two', parent: '/spire/agent/x/a' }));
+    await settle();
+    // The commit turned out to be another one.
+    expect(a.messages.map(({ kind }) => kind)).toEqual(['snapshot_page']);
+    expect([...a.entries.keys()].sort()).toEqual(['one', 'two']);
+  });
+
+  it('of a future that does not come gets a snapshot after a while', async () => {
+    const a = new WatchingAgent(A);
+    a.logId = `${store.logId}/future`;
+    a.revision = Number.MAX_SAFE_INTEGER;
+    a.connect(streams, new Date(clock.now().getTime() + HOUR));
+    a.acknowledge(1_000);
+    expect(a.ended).toMatchObject({ reason: 'invalid_argument' });
+    a.connect(streams, new Date(clock.now().getTime() + HOUR));
+    await settle();
+    expect(a.messages).toEqual([]);
+    await clock.advance(5_000);
+    expect(a.messages.map(({ kind }) => kind)).toEqual(['snapshot_page']);
+    expect(a.revision).toBe(graph.revision);
+  });
+});
+
+describe('when the server stops', () => {
+  it('asks its agents to leave, waits until they have, and lets none in', async () => {
+    const [a, b] = [watch(A), watch(B)];
+    await settle();
+    const drained = streams.drain(5_000);
+    await settle();
+    expect([a, b].map((agent) => agent.messages.at(-1))).toEqual([
+      { kind: 'drain', spreadMs: 5_000 },
+      { kind: 'drain', spreadMs: 5_000 },
+    ]);
+    expect(() => watch(A)).toThrow(expect.objectContaining({ reason: 'unavailable' }));
+    // Changes still arrive until the agent has left.
+    await create('late', exampleEntry({ path: '/late', parent: '/spire/agent/x/b' }));
+    await settle();
+    expect([...b.entries.keys()]).toEqual(['late']);
+    a.close();
+    b.close();
+    await drained;
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('waits no longer than the spread and a moment for those that stay', async () => {
+    watch(A);
+    await settle();
+    let isDrained = false;
+    const drained = streams.drain(5_000).then(() => (isDrained = true));
+    await clock.advance(5_999);
+    expect(isDrained).toBe(false);
+    await clock.advance(1);
+    await drained;
+    streams.stop();
+  });
+
+  it('does not wait at all when nobody is there, or when told so', async () => {
+    await streams.drain(5_000);
+    await streams.drain(0);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('asks those first that wait for a snapshot', async () => {
+    const admission = new SnapshotAdmission({ atOnce: 1 });
+    const occupied = admission.request();
+    streams.stop();
+    streams = new WatchStreams({
+      graph,
+      logId: store.logId,
+      trustDomain,
+      clock,
+      log: silentLogger,
+      admission,
+    });
+    const a = watch(A);
+    await settle();
+    expect(a.messages).toEqual([]);
+    const drained = streams.drain(5_000);
+    await settle();
+    expect(a.messages.map(({ kind }) => kind)).toEqual(['drain']);
+    occupied.leave();
+    await settle();
+    expect(a.messages.map(({ kind }) => kind)).toEqual(['drain', 'snapshot_page']);
+    await clock.advance(6_000);
+    await drained;
+  });
+});
+
+it('ends a stream whose reader does not take a page of its snapshot, and gives its place to the next', async () => {
+  const admission = new SnapshotAdmission({ atOnce: 1 });
+  streams.stop();
+  streams = new WatchStreams({ graph, logId: store.logId, trustDomain, clock, log: silentLogger, admission });
+  const a = new WatchingAgent(A);
+  a.pause();
+  a.connect(streams, new Date(clock.now().getTime() + HOUR));
+  const b = watch(B);
+  await settle();
+  expect(b.messages).toEqual([]);
+  await clock.advance(30_000);
+  expect(a.ended).toMatchObject({ reason: 'unavailable' });
+  await a.resume(); // as when its connection is cut
+  await settle();
+  expect(b.messages.map(({ kind }) => kind)).toEqual(['snapshot_page']);
 });
 
 it('tells a quiet agent of the newest revision now and then', async () => {
