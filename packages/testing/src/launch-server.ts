@@ -12,6 +12,10 @@ export interface LaunchServerOptions {
   /** Where its configuration, data and socket go; it stays when the server stops, so that a restart finds its data. */
   readonly directory: string;
   readonly trustDomain?: string;
+  /** Distinguishes several servers of one folder; `server` unless given. */
+  readonly name?: string;
+  /** Of PostgreSQL; a SQLite file unless given. */
+  readonly databaseUrl?: string;
   /** Merged over the defaults, by SPIRE's names: `{ server: { ca_ttl: '1h' } }`. */
   readonly config?: ConfigFile;
   readonly env?: Readonly<Record<string, string>>;
@@ -41,11 +45,12 @@ export interface LaunchedServer extends AsyncDisposable {
  * const entries = await server.commandOutput('entry', 'show', '--output', 'json');
  */
 export async function launchServer(options: LaunchServerOptions): Promise<LaunchedServer> {
-  const { directory, trustDomain = 'example.org', config = {}, env = {}, readyLimitMs = 30_000 } = options;
+  const { directory, trustDomain = 'example.org', name = 'server', config = {}, env = {} } = options;
+  const { databaseUrl, readyLimitMs = 30_000 } = options;
   const port = await findFreePort();
-  const socketPath = join(directory, 'server.sock');
-  const configPath = join(directory, 'server.json');
-  const dataDirectory = join(directory, 'server');
+  const socketPath = join(directory, `${name}.sock`);
+  const configPath = join(directory, `${name}.json`);
+  const dataDirectory = join(directory, name);
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   const defaults: ConfigFile = {
     server: {
@@ -58,10 +63,10 @@ export async function launchServer(options: LaunchServerOptions): Promise<Launch
     },
     plugins: {
       DataStore: {
-        sql: {
-          database_type: 'sqlite3',
-          connection_string: join(dataDirectory, 'datastore.sqlite3'),
-        },
+        sql:
+          databaseUrl === undefined
+            ? { database_type: 'sqlite3', connection_string: join(dataDirectory, 'datastore.sqlite3') }
+            : { database_type: 'postgres', connection_string: databaseUrl },
       },
       KeyManager: { disk: { keys_path: join(dataDirectory, 'keys.json') } },
       NodeAttestor: { join_token: {} },
@@ -69,7 +74,7 @@ export async function launchServer(options: LaunchServerOptions): Promise<Launch
   };
   await writeFile(configPath, JSON.stringify(mergeConfig(defaults, config), undefined, 2));
   const launched = await LaunchedProcess.launch({
-    name: 'server',
+    name,
     command: process.execPath,
     args: [programPath('server'), 'run', '--config', configPath],
     env,

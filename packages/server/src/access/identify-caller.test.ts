@@ -1,4 +1,4 @@
-import { errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { FakeClock } from '@bonafide/testing/fake-clock';
@@ -26,18 +26,27 @@ const node = exampleNode({ agentId, serialNumber: 'aa', expiresAt: new Date('203
 
 interface World {
   readonly node?: AttestedNode;
+  /** What another server has written, and this one has not heard of yet. */
+  readonly nodeElsewhere?: AttestedNode;
+  readonly isDatabaseLost?: boolean;
   readonly entries?: readonly RegistrationEntry[];
 }
 
 async function identify(peer: Peer, allowed: AllowedCallers, world: World = {}): Promise<string> {
   const activated: string[] = [];
+  let known = world.node;
   const identification = new CallerIdentification({
     directory: {
-      node: (id) => (id === agentId ? world.node : undefined),
+      node: (id) => (id === agentId ? known : undefined),
       entriesWithSpiffeId: (id) => (world.entries ?? []).filter(({ spiffeId }) => spiffeId === id),
     },
     activateRenewedSvid: (_agentId, serialNumber) => {
       activated.push(serialNumber);
+      return Promise.resolve();
+    },
+    followClosely: () => {
+      if (world.isDatabaseLost === true) return Promise.reject(new BonafideError('unavailable', 'lost'));
+      known = world.nodeElsewhere ?? known;
       return Promise.resolve();
     },
     adminIds: new Set([adminId]),
@@ -48,6 +57,7 @@ async function identify(peer: Peer, allowed: AllowedCallers, world: World = {}):
     const { kind } = await identification.identify(METHOD, allowed, peer);
     return [kind, ...activated.map((serialNumber) => `activated ${serialNumber}`)].join(', ');
   } catch (error) {
+    if (hasReason(error, 'unavailable')) return 'unavailable';
     expect(errorMessage(error)).toBe(`authorization denied for method ${METHOD}`);
     return hasReason(error, 'permission_denied')
       ? 'denied'
@@ -69,6 +79,24 @@ const stranger: Peer = { kind: 'remote', address: '192.0.2.1', svid: undefined }
 const all: AllowedCallers = ['local_admin', 'admin', 'agent', 'downstream'];
 
 describe('CallerIdentification', () => {
+  it('knows an agent that another server attested, or whose SVID it renewed, a moment ago', async () => {
+    expect(await identify(withSvid(agentId), ['agent'], { nodeElsewhere: node })).toBe('agent');
+    const renewed = { ...node, nextSerialNumber: 'bb' };
+    expect(await identify(withSvid(agentId, 'bb'), ['agent'], { node, nodeElsewhere: renewed })).toBe(
+      'agent, activated bb',
+    );
+    const banned = { ...node, isBanned: true };
+    expect(await identify(withSvid(agentId), ['agent'], { nodeElsewhere: banned })).toBe('banned');
+  });
+
+  it('sends no agent away for good while it cannot ask the database', async () => {
+    expect(await identify(withSvid(agentId), ['agent'], { isDatabaseLost: true })).toBe('unavailable');
+    expect(await identify(withSvid(agentId, 'bb'), ['agent'], { node, isDatabaseLost: true })).toBe(
+      'unavailable',
+    );
+    expect(await identify(withSvid(agentId), ['agent'], { node, isDatabaseLost: true })).toBe('agent');
+  });
+
   it('asks nobody who they are where anyone may call', async () => {
     expect(await identify(stranger, 'anyone')).toBe('anonymous');
     expect(await identify(withSvid(agentId), 'anyone')).toBe('anonymous');

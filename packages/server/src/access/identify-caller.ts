@@ -1,5 +1,5 @@
 /** Decides, for one call, as whom its peer may make it; what was true when the connection was made is checked again. */
-import { BonafideError, type Reason } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, hasReason, type Reason } from '@bonafide/shared/errors/bonafide-error';
 import { isLive, type RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
@@ -17,6 +17,8 @@ export interface CallerIdentificationOptions {
   readonly directory: CallerDirectory;
   /** Makes the renewed SVID that an agent was first seen to use its current one. */
   readonly activateRenewedSvid: (agentId: SpiffeId, serialNumber: string) => Promise<void>;
+  /** Resolves when the directory holds what other servers had committed by now. */
+  readonly followClosely: () => Promise<void>;
   readonly adminIds: ReadonlySet<SpiffeId>;
   /** Whom the admin socket serves: the owner of its folder, and root. */
   readonly localAdminUids: ReadonlySet<number>;
@@ -49,7 +51,14 @@ export class CallerIdentification {
     }
     if (!allowed.includes('agent')) throw denied(method);
     if (isExpired) throw denied(method, 'agent_expired');
-    return this.#agent(method, svid);
+    try {
+      return await this.#agent(method, svid);
+    } catch (error) {
+      // Attested or renewed a moment ago by another server, perhaps; to be refused would cost it its SVID.
+      if (!hasReason(error, 'agent_not_attested', 'agent_not_active')) throw error;
+      await this.#options.followClosely();
+      return this.#agent(method, svid);
+    }
   }
 
   #localCaller(

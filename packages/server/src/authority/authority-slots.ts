@@ -238,6 +238,7 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
 
   #findActive(): void {
     const [record] = this.in('active');
+    if (record !== undefined && record.authorityId === this.#active?.record.authorityId) return;
     const signer = record === undefined ? undefined : this.#keys.get(record.keyId);
     if (record !== undefined && signer !== undefined) this.#active = { record, signer };
   }

@@ -2,6 +2,7 @@
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { addExamples, switchOption } from '@bonafide/shared/cli/option-values';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { DEGRADED_HEADER } from '@bonafide/shared/rpc/health-header';
 import type { Command } from 'commander';
 import { withServer } from './server-connection.js';
 import { addServerFlags, type ServerFlags } from './server-flags.js';
@@ -21,23 +22,29 @@ export function healthcheck(command: Command, host: CommandHost): void {
     'bonafide-server healthcheck --verbose --socket-path /run/bonafide/server.sock',
   ]).action(async (flags: HealthcheckFlags) => {
     if (flags.verbose === true) host.stdout.write('Checking server health...\n');
-    const status = await servingStatus(flags, host);
+    const { status, degradations } = await health(flags, host);
     if (status !== 'SERVING') {
       throw new BonafideError(
         'unavailable',
         `server is unhealthy: server returned status ${JSON.stringify(status)}`,
       );
     }
-    host.stdout.write('Server is healthy.\n');
+    host.stdout.write(['Server is healthy.', ...degradations, ''].join('\n'));
   });
 }
 
-async function servingStatus(flags: ServerFlags, host: CommandHost): Promise<string> {
+async function health(
+  flags: ServerFlags,
+  host: CommandHost,
+): Promise<{ readonly status: string; readonly degradations: readonly string[] }> {
+  const degradations: string[] = [];
   try {
-    const answer = await withServer(flags, host, (server) =>
-      server.call('grpc.health.v1.Health', 'check', {}),
+    const { status } = await withServer(flags, host, (server) =>
+      server.call('grpc.health.v1.Health', 'check', {}, (headers) => {
+        degradations.push(...headers.get(DEGRADED_HEADER).map(String));
+      }),
     );
-    return answer.status;
+    return { status, degradations };
   } catch (error) {
     throw new BonafideError(
       'unavailable',

@@ -9,7 +9,7 @@ import type { WaitForDeliveryRequest } from '@bonafide/shared/rpc/gen/bonafide/s
 import type { WaitForDeliveryResponse__Output } from '@bonafide/shared/rpc/gen/bonafide/sync/v1/WaitForDeliveryResponse';
 import { revisionsIn } from '@bonafide/shared/rpc/revision-header';
 import type { ServiceName } from '@bonafide/shared/rpc/services';
-import { credentials } from '@grpc/grpc-js';
+import { credentials, type Metadata } from '@grpc/grpc-js';
 import { adminSocketPath, type ServerFlags } from './server-flags.js';
 
 const CALL_LIMIT_MS = 60_000;
@@ -34,11 +34,15 @@ export class ServerConnection {
     service: Name,
     method: Method,
     request: UnaryRequest<ServiceClient<Name>[Method]>,
+    onHeaders: (headers: Metadata) => void = () => undefined,
   ): Promise<UnaryResponse<ServiceClient<Name>[Method]>> {
     try {
       return await callUnary(this.#client(service), method, request, {
         deadlineMs: CALL_LIMIT_MS,
-        onHeaders: (headers) => this.#committed.push(...revisionsIn(headers)),
+        onHeaders: (headers) => {
+          this.#committed.push(...revisionsIn(headers));
+          onHeaders(headers);
+        },
       });
     } catch (error) {
       throw hasReason(error, 'unavailable') ? await explainUnavailable(this.#socketPath, error) : error;

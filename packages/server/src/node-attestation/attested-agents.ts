@@ -1,6 +1,7 @@
 /** What happens to agents after they attested: SVIDs renewed and taken into use, versions noted, bans, evictions. */
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
+import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { IssuedX509Svid, X509SvidIssuer } from '../issuance/x509-svid-request.js';
 import type { AttestedNode } from '../store/node-record.js';
@@ -10,6 +11,9 @@ export interface AttestedAgentsOptions {
   readonly store: Store;
   readonly issuer: X509SvidIssuer;
   readonly agentTtlSeconds: number;
+  /** What is in memory. */
+  readonly nodes: { node(agentId: SpiffeId): AttestedNode | undefined };
+  readonly log: Logger;
 }
 
 const LONGEST_VERSION_CHARACTERS = 255;
@@ -28,8 +32,8 @@ export class AttestedAgents {
    * @throws BonafideError `agent_must_reattest` for an agent that can prove its node again; `agent_not_attested`, `agent_banned`.
    */
   async renew(agentId: SpiffeId, csr: Buffer): Promise<IssuedX509Svid> {
-    const { store, issuer, agentTtlSeconds } = this.#options;
-    if ((await store.nodes.get(agentId))?.canReattest === true) {
+    const { store, issuer, agentTtlSeconds, nodes } = this.#options;
+    if (nodes.node(agentId)?.canReattest === true) {
       throw new BonafideError('agent_must_reattest', 'agent must reattest instead of renew');
     }
     const svid = await issuer.issue({ csr, spiffeId: agentId, dnsNames: [], ttlSeconds: agentTtlSeconds });
@@ -46,21 +50,22 @@ export class AttestedAgents {
   }
 
   /**
-   * The renewed SVID was seen in use: from now on it alone is current. Many calls at once make one write.
+   * The renewed SVID was seen in use: from now on it alone is current. Many calls at once make one write. Without a database both SVIDs
+   * stay good, and the next call tries again.
    * @throws BonafideError `agent_not_active` when it no longer is the renewed one.
    */
   activateRenewedSvid(agentId: SpiffeId, serialNumber: string): Promise<void> {
     const key = `${agentId} ${serialNumber}`;
     const underway = this.#activations.get(key);
     if (underway !== undefined) return underway;
-    const activation = this.#activate(agentId, serialNumber).finally(() => {
+    const activation = this.#whenStored(agentId, () => this.#activate(agentId, serialNumber)).finally(() => {
       this.#activations.delete(key);
     });
     this.#activations.set(key, activation);
     return activation;
   }
 
-  /** @throws BonafideError `invalid_argument` when it is too long; `not_found`. */
+  /** Some other time when there is no database. @throws BonafideError `invalid_argument` when it is too long; `not_found`. */
   async recordVersion(agentId: SpiffeId, agentVersion: string): Promise<void> {
     if (agentVersion.length > LONGEST_VERSION_CHARACTERS) {
       throw new BonafideError(
@@ -68,11 +73,13 @@ export class AttestedAgents {
         `agent version is too long (max ${LONGEST_VERSION_CHARACTERS} characters)`,
       );
     }
-    const known = await this.#options.store.nodes.get(agentId);
-    if (known?.agentVersion === agentVersion) return;
-    await this.#options.store.write(async (transaction) => {
-      await transaction.nodes.put({ ...(await existingNode(transaction, agentId)), agentVersion });
-    });
+    const { nodes, store } = this.#options;
+    if (nodes.node(agentId)?.agentVersion === agentVersion) return;
+    await this.#whenStored(agentId, () =>
+      store.write(async (transaction) => {
+        await transaction.nodes.put({ ...(await existingNode(transaction, agentId)), agentVersion });
+      }),
+    );
   }
 
   /** The agent's calls fail and its streams end from the moment this is committed. @throws BonafideError `not_found`. */
@@ -95,6 +102,18 @@ export class AttestedAgents {
       if (node.attestationType === 'join_token') await deleteTokenAlias(transaction, agentId);
       await transaction.nodes.delete(agentId);
     });
+  }
+
+  /** For what must not keep an agent from its work. */
+  async #whenStored(agentId: SpiffeId, write: () => Promise<void>): Promise<void> {
+    const { store, log } = this.#options;
+    if (store.connection.state.kind === 'lost') return;
+    try {
+      await write();
+    } catch (error) {
+      if (!hasReason(error, 'unavailable')) throw error;
+      log.debug({ err: error, agent_id: agentId }, 'what is known of the agent is not stored yet');
+    }
   }
 
   async #activate(agentId: SpiffeId, serialNumber: string): Promise<void> {

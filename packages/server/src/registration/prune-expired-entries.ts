@@ -37,7 +37,9 @@ async function pruneOnce({ registration, expiries, clock, log }: PruningOptions)
     }
     return LOOK_EVERY_MS;
   } catch (error) {
-    log.error({ err: error }, 'cannot prune expired entries; trying again');
+    // Expired entries are nobody's already; a database that is away is told of elsewhere.
+    if (hasReason(error, 'unavailable')) log.debug({ err: error }, 'expired entries are pruned later');
+    else log.error({ err: error }, 'cannot prune expired entries; trying again');
     return AFTER_FAILURE_MS;
   }
 }

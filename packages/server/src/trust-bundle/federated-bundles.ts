@@ -27,12 +27,21 @@ export interface WrittenBundle {
   readonly revision: number;
 }
 
+export interface FederatedBundlesOptions {
+  readonly store: Store;
+  readonly trustDomain: TrustDomain;
+  /** What is in memory, so that agents are answered without a database too. */
+  readonly held?: (trustDomain: TrustDomain) => TrustBundle | undefined;
+}
+
 export class FederatedBundles {
   readonly #store: Store;
   readonly #ownTrustDomain: TrustDomain;
+  readonly #held: FederatedBundlesOptions['held'];
 
-  constructor({ store, trustDomain }: { readonly store: Store; readonly trustDomain: TrustDomain }) {
+  constructor({ store, trustDomain, held }: FederatedBundlesOptions) {
     this.#store = store;
+    this.#held = held;
     this.#ownTrustDomain = trustDomain;
   }
 
@@ -45,7 +54,7 @@ export class FederatedBundles {
   /** @throws BonafideError `not_found`; `invalid_argument` for our own trust domain. */
   async get(trustDomain: TrustDomain): Promise<TrustBundle> {
     this.#refuseOwn(trustDomain, 'getting');
-    const bundle = await this.#store.bundles.get(trustDomain);
+    const bundle = this.#held?.(trustDomain) ?? (await this.#store.bundles.get(trustDomain));
     if (bundle === undefined) throw bundleNotFound();
     return bundle;
   }

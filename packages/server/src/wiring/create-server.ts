@@ -2,7 +2,7 @@
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { Shutdown } from '@bonafide/shared/runtime/shutdown';
 import { checkSocketPath } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
-import { HealthState } from '../api/health.js';
+import { HealthState } from '../api/health-state.js';
 import type { ServerConfig } from '../configuration/server-config.js';
 import { startDelivery } from './delivery.js';
 import { createEndpoints } from './endpoints.js';
@@ -50,7 +50,12 @@ async function startServer(startup: Startup): Promise<RunningServer> {
   const registry = await startRegistry(startup, storage, signing, delivery);
   startPublishing(startup, storage);
   const federation = createFederation(startup, storage);
-  const health = new HealthState();
+  const health = new HealthState({
+    connection: storage.store.connection,
+    authorities: signing.authorities,
+    clock: startup.clock,
+  });
+  health.start(background.signal);
   const handlers = createHandlers(startup, { storage, signing, registry, delivery, federation, health });
   const endpoints = await createEndpoints(startup, { storage, signing, registry, handlers });
 

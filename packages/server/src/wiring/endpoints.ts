@@ -1,6 +1,7 @@
 /** Both listeners and the one API behind them, each call authorized. */
 import { AgentCalls } from '../access/agent-calls.js';
 import { createAuthorization } from '../access/authorize.js';
+import { followClosely } from '../access/follow-closely.js';
 import { CallerIdentification } from '../access/identify-caller.js';
 import { verifyPeer } from '../access/verify-peer.js';
 import { AdminListener, prepareSocketFolder } from '../endpoints/admin-listener.js';
@@ -32,7 +33,7 @@ const ADMIN_CONNECTIONS = 1000;
 export async function createEndpoints(
   startup: Startup,
   {
-    storage: { graph },
+    storage: { store, graph },
     signing: { serverSvid },
     registry: { agents, watchStreams },
     handlers,
@@ -63,6 +64,7 @@ export async function createEndpoints(
       identification: new CallerIdentification({
         directory: graph,
         activateRenewedSvid: (agentId, serialNumber) => agents.activateRenewedSvid(agentId, serialNumber),
+        followClosely: () => followClosely({ store, graph, clock }),
         adminIds,
         localAdminUids: await prepareSocketFolder(server.socket_path),
         clock,

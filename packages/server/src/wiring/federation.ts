@@ -21,7 +21,7 @@ export function createFederation(
   { store, graph }: Storage,
 ): Federation {
   const trustDomain = server.trust_domain;
-  const bundles = new FederatedBundles({ store, trustDomain });
+  const bundles = new FederatedBundles({ store, trustDomain, held: (name) => graph.bundle(name) });
   const relationships = new FederationRelationships({
     store,
     trustDomain,

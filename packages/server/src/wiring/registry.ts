@@ -24,7 +24,7 @@ export async function startRegistry(
 ): Promise<Registry> {
   const trustDomain = server.trust_domain;
   const agentTtlSeconds = server.agent_ttl ?? server.default_x509_svid_ttl;
-  const agents = new AttestedAgents({ store, issuer: agentIssuer, agentTtlSeconds });
+  const agents = new AttestedAgents({ store, nodes: graph, issuer: agentIssuer, agentTtlSeconds, log });
   const registration = new Registration({ store, trustDomain, clock });
   const pruning = pruneExpiredEntries({ registration, expiries: graph, clock, log }, background.signal);
   shutdown.add(() => {

@@ -1,0 +1,107 @@
+/** How well the server is: whether it can sign, and what waits until something outside of it is back. */
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import type { Clock, Timer } from '@bonafide/shared/runtime/clock';
+import type { AuthorityProblem } from '../authority/authority-rotation.js';
+import type { DatabaseConnection } from '../store/store.js';
+
+export interface HealthSources {
+  readonly connection: DatabaseConnection;
+  readonly authorities: { canSignX509(): boolean; problems(): readonly AuthorityProblem[] };
+  readonly clock: Clock;
+}
+
+/** What may be unwell while the server serves. */
+export type Component = 'datastore' | 'authority';
+
+/** An authority ends by itself: nobody tells. */
+const LOOK_EVERY_MS = 2_000;
+
+export class HealthState {
+  readonly #sources: HealthSources;
+  readonly #listeners = new Set<() => void>();
+  #isReady = false;
+  #told = '';
+
+  constructor(sources: HealthSources) {
+    this.#sources = sources;
+  }
+
+  /** Those who watch hear of changes until the signal fires. */
+  start(signal: AbortSignal): void {
+    const { clock, connection } = this.#sources;
+    let timer: Timer | undefined;
+    const look = (): void => {
+      this.#tell();
+      timer = clock.schedule(LOOK_EVERY_MS, look);
+    };
+    look();
+    const unsubscribe = connection.subscribe(() => {
+      this.#tell();
+    });
+    signal.addEventListener(
+      'abort',
+      () => {
+        timer?.cancel();
+        unsubscribe();
+      },
+      { once: true },
+    );
+  }
+
+  /** @param isReady whether the server is started and not being stopped. */
+  set(isReady: boolean): void {
+    this.#isReady = isReady;
+    this.#tell();
+  }
+
+  /** A server that cannot sign is of no use to agents. */
+  get isServing(): boolean {
+    return this.#isReady && this.#sources.authorities.canSignX509();
+  }
+
+  isWell(component: Component): boolean {
+    const { connection, authorities } = this.#sources;
+    if (component === 'datastore') return connection.state.kind === 'connected';
+    return authorities.canSignX509() && authorities.problems().length === 0;
+  }
+
+  /** Sentences for an operator: what, since when, why, and what it means. */
+  degradations(): readonly string[] {
+    const { connection, authorities } = this.#sources;
+    const { state } = connection;
+    const lines: string[] = [];
+    if (state.kind === 'lost') {
+      lines.push(
+        `The database cannot be reached since ${state.since.toISOString()}: ${state.problem}; changes and attestation wait for it.`,
+      );
+    }
+    for (const { words, since, message, signsUntil } of authorities.problems()) {
+      const until =
+        signsUntil === undefined ? '' : `; the present one signs until ${signsUntil.toISOString()}`;
+      lines.push(`The ${words} cannot be rotated since ${since.toISOString()}: ${message}${until}.`);
+    }
+    return lines;
+  }
+
+  /** Resolves at the next change. @throws BonafideError `cancelled` by the signal. */
+  changed(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const finish = (): void => {
+        this.#listeners.delete(finish);
+        signal.removeEventListener('abort', finish);
+        if (signal.aborted) reject(new BonafideError('cancelled', 'the call is over'));
+        else resolve();
+      };
+      this.#listeners.add(finish);
+      signal.addEventListener('abort', finish, { once: true });
+      if (signal.aborted) finish();
+    });
+  }
+
+  #tell(): void {
+    const now = JSON.stringify([this.isServing, this.isWell('datastore'), this.isWell('authority')]);
+    if (now === this.#told) return;
+    this.#told = now;
+    for (const listener of this.#listeners) listener();
+  }
+}
