@@ -1,10 +1,10 @@
 /** Node aliases in memory: entries under `/spire/server`, which give their SPIFFE ID to every node that has their selectors. */
-import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { formatSelector } from '@bonafide/shared/registration/selector';
+import type { GraphEntry } from './graph-entry.js';
 import { MultiMap } from './multi-map.js';
 
 interface IndexedAlias {
-  readonly entry: RegistrationEntry;
+  readonly entry: GraphEntry;
   readonly selectors: readonly string[];
   /** The one selector under which it is filed. */
   readonly filedUnder: string;
@@ -14,9 +14,9 @@ export class AliasIndex {
   readonly #aliases = new Map<string, IndexedAlias>();
   readonly #bySelector = new MultiMap<string, IndexedAlias>();
 
-  put(entry: RegistrationEntry): void {
+  put(entry: GraphEntry): void {
     this.delete(entry.id);
-    const selectors = entry.selectors.map(formatSelector);
+    const selectors = entry.terms.selectors.map(formatSelector);
     // Under the least crowded one, so that a selector which all nodes have does not make every alias a candidate.
     let filedUnder: string | undefined;
     for (const selector of selectors) {
@@ -41,13 +41,13 @@ export class AliasIndex {
   }
 
   /** Whether a node with these selectors has the alias. */
-  matches(entry: RegistrationEntry, nodeSelectors: ReadonlySet<string>): boolean {
+  matches(entry: GraphEntry, nodeSelectors: ReadonlySet<string>): boolean {
     return this.#aliases.get(entry.id)?.selectors.every((selector) => nodeSelectors.has(selector)) ?? false;
   }
 
   /** The aliases of a node with these selectors. */
-  of(nodeSelectors: ReadonlySet<string>): readonly RegistrationEntry[] {
-    const found: RegistrationEntry[] = [];
+  of(nodeSelectors: ReadonlySet<string>): readonly GraphEntry[] {
+    const found: GraphEntry[] = [];
     for (const selector of nodeSelectors) {
       for (const alias of this.#bySelector.get(selector)) {
         if (alias.selectors.every((wanted) => nodeSelectors.has(wanted))) found.push(alias.entry);

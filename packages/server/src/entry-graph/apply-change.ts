@@ -7,6 +7,7 @@ import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { AttestedNode } from '../store/node-record.js';
 import type { EntryIndex } from './entry-index.js';
 import type { EntryReach, GraphChange } from './graph-change.js';
+import type { GraphEntry } from './graph-entry.js';
 import type { NodeIndex } from './node-index.js';
 import { agentsUnder } from './reach.js';
 
@@ -53,44 +54,51 @@ function applyEntries(
   let leaves = new LeafReaches(entries, nodes);
   for (const [id, after] of update) {
     const before = entries.get(id);
-    if (isLeafChange(entries, before, after) && !leaves.hangUnder(before, after)) {
+    if (before?.isAlias === true && after !== undefined && isSameWay(before, after)) {
+      // An alias is never delivered: without a change of whom it leads where, nobody notices.
+      entries.put(after);
+      continue;
+    }
+    if (isLeafChange(entries, before, after) && !leaves.hangUnder(before?.name.id, after?.spiffeId)) {
       if (before !== undefined) leaves.add(before);
-      put(entries, id, after);
-      if (after !== undefined) leaves.add(after);
+      const entry = put(entries, id, after);
+      if (entry !== undefined) leaves.add(entry);
       continue;
     }
     // The paths themselves change: what was remembered about them is settled first.
     reaches.push(...leaves.reaches());
     leaves = new LeafReaches(entries, nodes);
     if (before !== undefined) reaches.push(reachOf(entries, nodes, before));
-    put(entries, id, after);
-    if (after !== undefined) reaches.push(reachOf(entries, nodes, after));
+    const entry = put(entries, id, after);
+    if (entry !== undefined) reaches.push(reachOf(entries, nodes, entry));
   }
   return [...reaches, ...leaves.reaches()];
 }
 
-function put(entries: EntryIndex, id: string, entry: RegistrationEntry | undefined): void {
-  if (entry === undefined) entries.delete(id);
-  else entries.put(entry);
+function put(entries: EntryIndex, id: string, entry: RegistrationEntry | undefined): GraphEntry | undefined {
+  if (entry !== undefined) return entries.put(entry);
+  entries.delete(id);
+  return undefined;
 }
 
 /** Whether nobody's way to another entry leads through the change. */
 function isLeafChange(
   entries: EntryIndex,
-  before: RegistrationEntry | undefined,
+  before: GraphEntry | undefined,
   after: RegistrationEntry | undefined,
 ): boolean {
-  const isPath = [before, after].some(
-    (entry) => entry !== undefined && (entries.isAlias(entry) || entries.hasChildren(entry.spiffeId)),
-  );
+  if (before !== undefined && after !== undefined && !before.isAlias && isSameWay(before, after)) return true;
+  if (before !== undefined && (before.isAlias || before.name.firstChild !== undefined)) return false;
+  return after === undefined || (!entries.isAlias(after) && !entries.hasChildren(after.spiffeId));
+}
+
+/** Whether the change leaves alone who reaches what through the entry. */
+function isSameWay(before: GraphEntry, after: RegistrationEntry): boolean {
   return (
-    !isPath ||
-    (before !== undefined &&
-      after !== undefined &&
-      !entries.isAlias(after) &&
-      before.spiffeId === after.spiffeId &&
-      before.parentId === after.parentId &&
-      before.expiresAt?.getTime() === after.expiresAt?.getTime())
+    before.name.id === after.spiffeId &&
+    before.parent.id === after.parentId &&
+    before.expiresAt === after.expiresAt?.getTime() &&
+    (!before.isAlias || hasSelectors(after, new Set(before.terms.selectors.map(formatSelector))))
   );
 }
 
@@ -108,20 +116,21 @@ class LeafReaches {
     this.#nodes = nodes;
   }
 
-  add(entry: RegistrationEntry): void {
-    let reach = this.#byParent.get(entry.parentId);
+  add(entry: GraphEntry): void {
+    const parentId = entry.parent.id;
+    let reach = this.#byParent.get(parentId);
     if (reach === undefined) {
-      const agents = agentsUnder(this.#entries, this.#nodes, entry.parentId);
+      const agents = agentsUnder(this.#entries, this.#nodes, [parentId]);
       reach = { agents, entryIds: new Set(), trustDomains: new Set() };
-      this.#byParent.set(entry.parentId, reach);
+      this.#byParent.set(parentId, reach);
     }
     reach.entryIds.add(entry.id);
-    for (const trustDomain of entry.federatesWith) reach.trustDomains.add(trustDomain);
+    for (const trustDomain of entry.terms.federatesWith) reach.trustDomains.add(trustDomain);
   }
 
-  /** Whether agents were found through one of these: then what was remembered is no longer true. */
-  hangUnder(...changed: readonly (RegistrationEntry | undefined)[]): boolean {
-    return changed.some((entry) => entry !== undefined && this.#byParent.has(entry.spiffeId));
+  /** Whether agents were found through one of these IDs: then what was remembered is no longer true. */
+  hangUnder(...ids: readonly (SpiffeId | undefined)[]): boolean {
+    return ids.some((id) => id !== undefined && this.#byParent.has(id));
   }
 
   reaches(): readonly EntryReach[] {
@@ -133,11 +142,11 @@ class LeafReaches {
   }
 }
 
-function reachOf(entries: EntryIndex, nodes: NodeIndex, entry: RegistrationEntry): EntryReach {
-  const below = entries.descendantsOf(entry.spiffeId);
-  return entries.isAlias(entry)
-    ? reach(nodes.withAll(entry.selectors), below)
-    : reach(agentsUnder(entries, nodes, entry.parentId), [entry, ...below]);
+function reachOf(entries: EntryIndex, nodes: NodeIndex, entry: GraphEntry): EntryReach {
+  const below = entries.descendantsOf(entry.name.id);
+  return entry.isAlias
+    ? reach(nodes.withAll(entry.terms.selectors), below)
+    : reach(agentsUnder(entries, nodes, [entry.parent.id]), [entry, ...below]);
 }
 
 /** Whether nothing that the agent held before counts any more. */
@@ -163,20 +172,20 @@ function applyNode(
     ...aliasesBefore.filter((alias) => !aliasesAfter.includes(alias)),
     ...aliasesAfter.filter((alias) => !aliasesBefore.includes(alias)),
   ];
-  return differing.map((alias) => reach([agentId], entries.descendantsOf(alias.spiffeId)));
+  return differing.map((alias) => reach([agentId], entries.descendantsOf(alias.name.id)));
 }
 
-function hasSelectors(node: AttestedNode, selectors: ReadonlySet<string>): boolean {
+function hasSelectors(node: Pick<AttestedNode, 'selectors'>, selectors: ReadonlySet<string>): boolean {
   return (
     node.selectors.length === selectors.size &&
     node.selectors.every((selector) => selectors.has(formatSelector(selector)))
   );
 }
 
-function reach(agents: readonly SpiffeId[], entries: readonly RegistrationEntry[]): EntryReach {
+function reach(agents: readonly SpiffeId[], entries: readonly GraphEntry[]): EntryReach {
   return {
     agents,
     entryIds: entries.map((entry) => entry.id),
-    trustDomains: [...new Set(entries.flatMap((entry) => entry.federatesWith))],
+    trustDomains: [...new Set(entries.flatMap((entry) => entry.terms.federatesWith))],
   };
 }

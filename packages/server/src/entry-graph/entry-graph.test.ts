@@ -134,6 +134,8 @@ describe('a change', () => {
     expect(heard.splice(0)).toEqual([
       {
         revision: 3,
+        commits: [await store.position()],
+        isReload: false,
         reaches: [
           { agents: [A], entryIds: ['one', 'two'], trustDomains: [] },
           { agents: [A, B], entryIds: ['every'], trustDomains: [] },
@@ -203,6 +205,7 @@ describe('loading', () => {
       nodes: store.nodes,
       bundles: store.bundles,
       currentRevision: () => store.currentRevision(),
+      position: () => store.position(),
       subscribe: (listener) => store.subscribe(listener),
       entries: Object.assign(Object.create(store.entries) as Store['entries'], {
         all: () => store.entries.all(),

@@ -8,6 +8,7 @@ import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { AttestedNode } from '../store/node-record.js';
 import type { CommittedRevision, LogPosition, Store } from '../store/store.js';
 import { EntryIndex } from './entry-index.js';
+import type { GraphEntry } from './graph-entry.js';
 import { applyChange, isReset, type RegistryUpdate } from './apply-change.js';
 import type { GraphChange } from './graph-change.js';
 import { NodeIndex } from './node-index.js';
@@ -73,7 +74,7 @@ export class EntryGraph {
   }
 
   entry(entryId: string): RegistrationEntry | undefined {
-    return this.#entries.get(entryId);
+    return this.#entries.get(entryId)?.toRegistrationEntry();
   }
 
   bundle(trustDomain: TrustDomain): TrustBundle | undefined {
@@ -82,28 +83,27 @@ export class EntryGraph {
 
   /** Expired ones too. */
   entriesWithSpiffeId(spiffeId: SpiffeId): readonly RegistrationEntry[] {
-    return [...this.#entries.withSpiffeId(spiffeId)];
+    return Array.from(this.#entries.withSpiffeId(spiffeId), (entry) => entry.toRegistrationEntry());
   }
 
   /** What the agent may have SVIDs for now; nothing for a node that is not attested or is banned. In no particular order. */
   authorizedEntries(agentId: SpiffeId): readonly RegistrationEntry[] {
-    if (!this.#isTrusted(agentId)) return [];
-    return authorizedEntries(this.#entries, this.#nodes, agentId, this.#options.clock.now());
+    return this.#authorized(agentId).map((entry) => entry.toRegistrationEntry());
   }
 
   /** The entry when the agent may have SVIDs for it now. */
   authorizedEntry(agentId: SpiffeId, entryId: string): RegistrationEntry | undefined {
     const entry = this.#entries.get(entryId);
     if (entry === undefined || !this.#isTrusted(agentId)) return undefined;
-    const now = this.#options.clock.now();
-    return isAuthorized(this.#entries, this.#nodes, agentId, entry, now) ? entry : undefined;
+    const isHeld = isAuthorized(this.#entries, this.#nodes, agentId, entry, this.#nowMs());
+    return isHeld ? entry.toRegistrationEntry() : undefined;
   }
 
   /** Our own trust domain, and those that the agent's entries name; not every one of them has a bundle. */
   trustDomainsOf(agentId: SpiffeId): ReadonlySet<TrustDomain> {
     const trustDomains = new Set([this.#options.trustDomain]);
-    for (const entry of this.authorizedEntries(agentId)) {
-      for (const trustDomain of entry.federatesWith) trustDomains.add(trustDomain);
+    for (const { terms } of this.#authorized(agentId)) {
+      for (const trustDomain of terms.federatesWith) trustDomains.add(trustDomain);
     }
     return trustDomains;
   }
@@ -111,23 +111,28 @@ export class EntryGraph {
   /** The agents that a change of the entry would concern: for an alias the nodes that have it. */
   affectedAgents(entry: RegistrationEntry): readonly SpiffeId[] {
     if (this.#entries.isAlias(entry)) return this.#nodes.withAll(entry.selectors);
-    return agentsUnder(this.#entries, this.#nodes, entry.parentId);
+    return agentsUnder(this.#entries, this.#nodes, [entry.parentId]);
   }
 
   /** The agents that are given what hangs under an ID; those that had it before a change of what is above it are another matter. */
   agentsUnder(parentId: SpiffeId): readonly SpiffeId[] {
-    return agentsUnder(this.#entries, this.#nodes, parentId);
+    return agentsUnder(this.#entries, this.#nodes, [parentId]);
   }
 
   hasChildren(parentId: SpiffeId): boolean {
     return this.#entries.hasChildren(parentId);
   }
 
-  /** The agents that are told of the trust domain's bundle: of our own, all of them. */
+  /** The agents that are told of the trust domain's bundle: those that hold an entry which names it; of our own, all of them. */
   agentsFollowing(trustDomain: TrustDomain): readonly SpiffeId[] {
-    const agents = [...this.#nodes.ids()];
-    if (trustDomain === this.#options.trustDomain) return agents;
-    return agents.filter((agentId) => this.trustDomainsOf(agentId).has(trustDomain));
+    if (trustDomain === this.#options.trustDomain) return [...this.#nodes.ids()];
+    const nowMs = this.#nowMs();
+    const parentIds = new Set<SpiffeId>();
+    for (const entry of this.#entries.federatingWith(trustDomain)) {
+      if (!entry.isAlias && entry.isLive(nowMs)) parentIds.add(entry.parent.id);
+    }
+    const agents = agentsUnder(this.#entries, this.#nodes, parentIds, nowMs);
+    return agents.filter((agentId) => this.#isTrusted(agentId));
   }
 
   /** When the next entry ends by itself; in the past when it has and is not pruned yet. */
@@ -146,6 +151,15 @@ export class EntryGraph {
   stop(): void {
     this.#isStopped = true;
     this.#unsubscribe();
+  }
+
+  #authorized(agentId: SpiffeId): readonly GraphEntry[] {
+    if (!this.#isTrusted(agentId)) return [];
+    return authorizedEntries(this.#entries, this.#nodes, agentId, this.#nowMs());
+  }
+
+  #nowMs(): number {
+    return this.#options.clock.now().getTime();
   }
 
   #isTrusted(agentId: SpiffeId): boolean {

@@ -1,21 +1,22 @@
-/** Registration entries in memory: by id, by SPIFFE ID, and as children of their parent ID. */
+/** Registration entries in memory: by id, by SPIFFE ID, as children of their parent ID, and by the trust domains they name. */
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { AliasIndex } from './alias-index.js';
+import { ExpiryQueue } from './expiry-queue.js';
+import { GraphEntry, GraphName } from './graph-entry.js';
 import { MultiMap } from './multi-map.js';
+import { ShardedMap } from './sharded-map.js';
+import { SharedTerms } from './shared-terms.js';
 
 export class EntryIndex {
   readonly aliases = new AliasIndex();
   readonly #serverId: SpiffeId;
-  readonly #entries = new Map<string, RegistrationEntry>();
-  readonly #bySpiffeId = new MultiMap<SpiffeId, RegistrationEntry>();
-  /** Without the aliases: those are never delivered. */
-  readonly #byParentId = new MultiMap<SpiffeId, RegistrationEntry>();
-  /** Parents repeat in most entries; one text serves them all. */
-  readonly #parentIds = new Map<string, SpiffeId>();
-  readonly #expiring = new Map<string, number>();
-  /** Undefined: not known. */
-  #earliestExpiry: number | undefined;
+  readonly #entries = new ShardedMap<GraphEntry>();
+  readonly #names = new ShardedMap<GraphName>();
+  readonly #terms = new SharedTerms();
+  readonly #expiring = new ExpiryQueue();
+  readonly #byTrustDomain = new MultiMap<TrustDomain, GraphEntry>();
 
   constructor(serverId: SpiffeId) {
     this.#serverId = serverId;
@@ -25,93 +26,89 @@ export class EntryIndex {
     return this.#entries.size;
   }
 
-  get(id: string): RegistrationEntry | undefined {
+  get(id: string): GraphEntry | undefined {
     return this.#entries.get(id);
   }
 
-  isAlias(entry: RegistrationEntry): boolean {
+  isAlias(entry: Pick<RegistrationEntry, 'parentId'>): boolean {
     return entry.parentId === this.#serverId;
   }
 
-  withSpiffeId(spiffeId: SpiffeId): Iterable<RegistrationEntry> {
-    return this.#bySpiffeId.get(spiffeId);
+  withSpiffeId(spiffeId: SpiffeId): Iterable<GraphEntry> {
+    return this.#names.get(spiffeId)?.bearers() ?? [];
   }
 
-  childrenOf(parentId: SpiffeId): Iterable<RegistrationEntry> {
-    return this.#byParentId.get(parentId);
+  childrenOf(parentId: SpiffeId): Iterable<GraphEntry> {
+    return this.#names.get(parentId)?.children() ?? [];
   }
 
-  /** Looks through the smaller of the two sets: a join token's alias hangs under each of a thousand agents, and one agent may have as many children. */
-  childrenWithSpiffeId(parentId: SpiffeId, spiffeId: SpiffeId): readonly RegistrationEntry[] {
-    const isFromParent = this.#byParentId.sizeOf(parentId) < this.#bySpiffeId.sizeOf(spiffeId);
-    const candidates = isFromParent ? this.childrenOf(parentId) : this.withSpiffeId(spiffeId);
-    return [...candidates].filter((entry) => entry.parentId === parentId && entry.spiffeId === spiffeId);
+  /** Undefined when no entry has the ID and none hangs under it. */
+  name(id: SpiffeId): GraphName | undefined {
+    return this.#names.get(id);
+  }
+
+  federatingWith(trustDomain: TrustDomain): Iterable<GraphEntry> {
+    return this.#byTrustDomain.get(trustDomain);
   }
 
   hasChildren(parentId: SpiffeId): boolean {
-    return this.#byParentId.has(parentId);
+    return this.#names.get(parentId)?.firstChild !== undefined;
   }
 
   /** All that hang under the ID, at any depth, expired or not; a cycle is walked once. */
-  descendantsOf(parentId: SpiffeId): readonly RegistrationEntry[] {
-    const found: RegistrationEntry[] = [];
-    const seen = new Set([parentId]);
+  descendantsOf(parentId: SpiffeId): readonly GraphEntry[] {
+    const found: GraphEntry[] = [];
+    const top = this.#names.get(parentId);
+    const seen = new Set(top === undefined ? [] : [top]);
     for (const parent of seen) {
-      for (const child of this.childrenOf(parent)) {
+      for (let child = parent.firstChild; child !== undefined; child = child.nextChild) {
         found.push(child);
-        seen.add(child.spiffeId);
+        if (child.name.firstChild !== undefined) seen.add(child.name);
       }
     }
     return found;
   }
 
-  put(given: RegistrationEntry): void {
+  put(given: RegistrationEntry): GraphEntry {
     this.delete(given.id);
-    const entry = this.#shareParentId(given);
+    const entry = new GraphEntry(given, {
+      name: this.#nameFor(given.spiffeId),
+      parent: this.#nameFor(given.parentId),
+      terms: this.#terms.take(given),
+      isAlias: this.isAlias(given),
+    });
     this.#entries.set(entry.id, entry);
-    this.#bySpiffeId.add(entry.spiffeId, entry);
-    if (entry.expiresAt !== undefined) this.#addExpiry(entry.id, entry.expiresAt.getTime());
-    if (this.isAlias(entry)) this.aliases.put(entry);
-    else this.#byParentId.add(entry.parentId, entry);
+    entry.link();
+    this.#expiring.add(entry);
+    for (const trustDomain of entry.terms.federatesWith) this.#byTrustDomain.add(trustDomain, entry);
+    if (entry.isAlias) this.aliases.put(entry);
+    return entry;
   }
 
   delete(id: string): void {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     this.#entries.delete(id);
-    this.#bySpiffeId.delete(entry.spiffeId, entry);
-    if (entry.expiresAt?.getTime() === this.#earliestExpiry) this.#earliestExpiry = undefined;
-    this.#expiring.delete(id);
-    if (this.isAlias(entry)) this.aliases.delete(id);
-    else {
-      this.#byParentId.delete(entry.parentId, entry);
-      if (!this.#byParentId.has(entry.parentId)) this.#parentIds.delete(entry.parentId);
-    }
+    entry.unlink();
+    this.#terms.release(entry.terms);
+    this.#expiring.delete(entry);
+    for (const trustDomain of entry.terms.federatesWith) this.#byTrustDomain.delete(trustDomain, entry);
+    if (entry.isAlias) this.aliases.delete(id);
+    for (const name of [entry.name, entry.parent]) if (name.isUnused) this.#names.delete(name.id);
   }
 
   /** When the next entry ends by itself, or the last one did that is still here; undefined when none ever will. */
   earliestExpiry(): Date | undefined {
-    if (this.#expiring.size === 0) return undefined;
-    if (this.#earliestExpiry === undefined) {
-      let earliest = Infinity;
-      for (const expiresAt of this.#expiring.values()) earliest = Math.min(earliest, expiresAt);
-      this.#earliestExpiry = earliest;
-    }
-    return new Date(this.#earliestExpiry);
+    const earliest = this.#expiring.earliest();
+    return earliest === undefined ? undefined : new Date(earliest);
   }
 
-  #addExpiry(id: string, expiresAt: number): void {
-    if (this.#expiring.size === 0) this.#earliestExpiry = expiresAt;
-    else if (this.#earliestExpiry !== undefined) {
-      this.#earliestExpiry = Math.min(this.#earliestExpiry, expiresAt);
+  #nameFor(id: SpiffeId): GraphName {
+    let name = this.#names.get(id);
+    if (name === undefined) {
+      name = new GraphName(id);
+      this.#names.set(id, name);
     }
-    this.#expiring.set(id, expiresAt);
-  }
-
-  #shareParentId(entry: RegistrationEntry): RegistrationEntry {
-    const known = this.#parentIds.get(entry.parentId);
-    if (known !== undefined) return { ...entry, parentId: known };
-    this.#parentIds.set(entry.parentId, entry.parentId);
-    return entry;
+    return name;
   }
 }

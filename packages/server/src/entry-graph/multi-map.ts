@@ -19,6 +19,11 @@ export class MultiMap<K, V extends string | object> {
     return this.#sets.has(key);
   }
 
+  includes(key: K, value: V): boolean {
+    const found = this.#sets.get(key);
+    return found instanceof Set ? found.has(value) : found === value;
+  }
+
   /** The values now; do not add or delete while iterating. */
   get(key: K): Iterable<V> {
     const found = this.#sets.get(key);

@@ -2,21 +2,21 @@
 import { formatSelector, type Selector } from '@bonafide/shared/registration/selector';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { AttestedNode } from '../store/node-record.js';
-import { MultiMap } from './multi-map.js';
-
-interface IndexedNode {
-  readonly node: AttestedNode;
-  readonly selectors: ReadonlySet<string>;
-}
 
 const NO_SELECTORS: ReadonlySet<string> = new Set();
 
+/** One selector, shared by the nodes that have it. */
+interface HeldSelector {
+  readonly selector: Selector;
+  readonly holders: Set<SpiffeId>;
+}
+
 export class NodeIndex {
-  readonly #nodes = new Map<SpiffeId, IndexedNode>();
-  readonly #bySelector = new MultiMap<string, SpiffeId>();
+  readonly #nodes = new Map<SpiffeId, AttestedNode>();
+  readonly #held = new Map<string, HeldSelector>();
 
   get(agentId: SpiffeId): AttestedNode | undefined {
-    return this.#nodes.get(agentId)?.node;
+    return this.#nodes.get(agentId);
   }
 
   ids(): Iterable<SpiffeId> {
@@ -33,34 +33,46 @@ export class NodeIndex {
 
   /** Formatted; empty for an unknown node. */
   selectorsOf(agentId: SpiffeId): ReadonlySet<string> {
-    return this.#nodes.get(agentId)?.selectors ?? NO_SELECTORS;
+    const node = this.#nodes.get(agentId);
+    return node === undefined ? NO_SELECTORS : new Set(node.selectors.map(formatSelector));
   }
 
   put(node: AttestedNode): void {
     this.delete(node.agentId);
-    const selectors = new Set(node.selectors.map(formatSelector));
-    this.#nodes.set(node.agentId, { node, selectors });
-    for (const selector of selectors) this.#bySelector.add(selector, node.agentId);
+    const selectors = node.selectors.map((selector) => this.#hold(selector, node.agentId));
+    this.#nodes.set(node.agentId, { ...node, selectors });
   }
 
   delete(agentId: SpiffeId): void {
-    for (const selector of this.selectorsOf(agentId)) this.#bySelector.delete(selector, agentId);
+    for (const selector of this.selectorsOf(agentId)) {
+      const held = this.#held.get(selector);
+      held?.holders.delete(agentId);
+      if (held?.holders.size === 0) this.#held.delete(selector);
+    }
     this.#nodes.delete(agentId);
   }
 
   /** The nodes that have all of the selectors; none for an empty list. Looks only at nodes with the rarest of them. */
   withAll(selectors: readonly Selector[]): readonly SpiffeId[] {
-    const wanted = selectors.map(formatSelector);
-    let rarest: string | undefined;
-    for (const selector of wanted) {
-      if (rarest === undefined || this.#bySelector.sizeOf(selector) < this.#bySelector.sizeOf(rarest)) {
-        rarest = selector;
-      }
+    const holders: ReadonlySet<SpiffeId>[] = [];
+    for (const selector of selectors) {
+      const held = this.#held.get(formatSelector(selector));
+      if (held === undefined) return [];
+      holders.push(held.holders);
     }
+    const [rarest, ...others] = holders.sort((a, b) => a.size - b.size);
     if (rarest === undefined) return [];
-    return [...this.#bySelector.get(rarest)].filter((agentId) => {
-      const held = this.selectorsOf(agentId);
-      return wanted.every((selector) => held.has(selector));
-    });
+    return [...rarest].filter((agentId) => others.every((each) => each.has(agentId)));
+  }
+
+  #hold(selector: Selector, agentId: SpiffeId): Selector {
+    const text = formatSelector(selector);
+    let held = this.#held.get(text);
+    if (held === undefined) {
+      held = { selector, holders: new Set() };
+      this.#held.set(text, held);
+    }
+    held.holders.add(agentId);
+    return held.selector;
   }
 }

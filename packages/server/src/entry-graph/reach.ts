@@ -1,7 +1,7 @@
 /** Follows entries to the agents that may hold them and back: agent -> entries under its ID and its aliases -> entries under theirs. */
-import { isLive, type RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { EntryIndex } from './entry-index.js';
+import type { GraphEntry, GraphName } from './graph-entry.js';
 import type { NodeIndex } from './node-index.js';
 
 /** Every entry the agent may have SVIDs for now. An entry that expired takes with it what hangs under it. */
@@ -9,18 +9,19 @@ export function authorizedEntries(
   entries: EntryIndex,
   nodes: NodeIndex,
   agentId: SpiffeId,
-  now: Date,
-): readonly RegistrationEntry[] {
-  const found: RegistrationEntry[] = [];
-  const parents = new Set([agentId]);
+  nowMs: number,
+): readonly GraphEntry[] {
+  const found: GraphEntry[] = [];
+  const own = entries.name(agentId);
+  const parents = new Set(own === undefined ? [] : [own]);
   for (const alias of entries.aliases.of(nodes.selectorsOf(agentId))) {
-    if (isLive(alias, now)) parents.add(alias.spiffeId);
+    if (alias.isLive(nowMs)) parents.add(alias.name);
   }
   for (const parent of parents) {
-    for (const child of entries.childrenOf(parent)) {
-      if (!isLive(child, now)) continue;
+    for (let child = parent.firstChild; child !== undefined; child = child.nextChild) {
+      if (!child.isLive(nowMs)) continue;
       found.push(child);
-      parents.add(child.spiffeId);
+      if (child.name.firstChild !== undefined) parents.add(child.name);
     }
   }
   return found;
@@ -31,37 +32,60 @@ export function isAuthorized(
   entries: EntryIndex,
   nodes: NodeIndex,
   agentId: SpiffeId,
-  entry: RegistrationEntry,
-  now: Date,
+  entry: GraphEntry,
+  nowMs: number,
 ): boolean {
-  if (entries.isAlias(entry) || !isLive(entry, now)) return false;
-  const selectors = nodes.selectorsOf(agentId);
-  const parents = new Set([entry.parentId]);
+  if (entry.isAlias || !entry.isLive(nowMs)) return false;
+  const own = entries.name(agentId);
+  let selectors: ReadonlySet<string> | undefined;
+  const parents = new Set([entry.parent]);
   for (const parent of parents) {
-    if (parent === agentId) return true;
+    if (parent === own) return true;
     // Saves the climb to all the other agents when the entry hangs under an ID that they share.
-    if (entries.childrenWithSpiffeId(agentId, parent).some((above) => isLive(above, now))) return true;
-    for (const above of entries.withSpiffeId(parent)) {
-      if (!isLive(above, now)) continue;
-      if (!entries.isAlias(above)) parents.add(above.parentId);
-      else if (entries.aliases.matches(above, selectors)) return true;
+    if (own !== undefined && isHeldThrough(own, parent, nowMs)) return true;
+    for (let above = parent.firstBearer; above !== undefined; above = above.nextBearer) {
+      if (!above.isLive(nowMs)) continue;
+      if (!above.isAlias) {
+        parents.add(above.parent);
+        continue;
+      }
+      selectors ??= nodes.selectorsOf(agentId);
+      if (entries.aliases.matches(above, selectors)) return true;
     }
   }
   return false;
 }
 
 /**
- * The agents that are given what hangs under `parentId`. Expired entries count as alive here: whom a change may concern is asked,
- * and of two entries that expire together the lower one must not be forgotten.
+ * Whether an entry under `own` gives the ID `name`. Looks through the shorter of the two lists: a join token's alias hangs under each of
+ * a thousand agents, and one agent may have as many children.
  */
-export function agentsUnder(entries: EntryIndex, nodes: NodeIndex, parentId: SpiffeId): readonly SpiffeId[] {
+function isHeldThrough(own: GraphName, name: GraphName, nowMs: number): boolean {
+  const candidates = own.childCount < name.bearerCount ? own.children() : name.bearers();
+  for (const each of candidates) {
+    if (each.name === name && each.parent === own && !each.isAlias && each.isLive(nowMs)) return true;
+  }
+  return false;
+}
+
+/**
+ * The agents that are given what hangs under any of `parentIds`. Without a time, expired entries count as alive: whom a change may
+ * concern is asked, and of two entries that expire together the lower one must not be forgotten.
+ */
+export function agentsUnder(
+  entries: EntryIndex,
+  nodes: NodeIndex,
+  parentIds: Iterable<SpiffeId>,
+  nowMs = -Infinity,
+): readonly SpiffeId[] {
   const agents = new Set<SpiffeId>();
-  const parents = new Set([parentId]);
+  const parents = new Set(parentIds);
   for (const parent of parents) {
     if (nodes.has(parent)) agents.add(parent);
     for (const above of entries.withSpiffeId(parent)) {
-      if (!entries.isAlias(above)) parents.add(above.parentId);
-      else for (const agentId of nodes.withAll(above.selectors)) agents.add(agentId);
+      if (!above.isLive(nowMs)) continue;
+      if (!above.isAlias) parents.add(above.parent.id);
+      else for (const agentId of nodes.withAll(above.terms.selectors)) agents.add(agentId);
     }
   }
   return [...agents];
