@@ -20,6 +20,7 @@ import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { X509SvidIssuance } from '@bonafide/server/issuance/issue-x509-svid';
 import { perSecond, type Operation } from './measuring/per-second.js';
+import { signingThreadRows } from './issuance/signing-thread-rows.js';
 import type { Row } from './row.js';
 
 const TRUST_DOMAIN = parseTrustDomain('example.org');
@@ -54,6 +55,7 @@ export async function measure(): Promise<Row[]> {
     },
     { what: 'X.509-SVIDs issued (P-256)', value, unit: '/s', reference: libraryRate },
     { what: `event loop stall while ${BATCH} CSRs are signed`, value: stall, unit: 'ms', target: '< 13 ms' },
+    ...(await signingThreadRows(rawRate)),
   ];
 }
 

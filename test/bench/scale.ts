@@ -3,7 +3,7 @@ import type { BenchOptions } from './measuring/bench-options.js';
 import { progress } from './measuring/progress.js';
 import { agentsRows } from './scale/agents.js';
 import { drawCharts } from './scale/charts.js';
-import { propagationRows } from './scale/propagation.js';
+import { propagationRows, type Latencies } from './scale/propagation.js';
 import { restartRows } from './scale/restart.js';
 import { rotationRows } from './scale/rotation.js';
 import { severalServersRows } from './scale/several-servers.js';
@@ -25,28 +25,52 @@ export async function measure(options: BenchOptions): Promise<Row[]> {
   const sizes = options.isQuick ? QUICK : FULL;
   const isWanted = (part: Part): boolean => options.only.length === 0 || options.only.includes(part);
   const rows: Row[] = [];
+  const add = async (part: string, work: () => Promise<readonly Row[]>): Promise<void> => {
+    try {
+      rows.push(...(await work()));
+    } catch (error) {
+      // What else was measured in minutes must not be lost with it.
+      progress(`${part} failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      process.exitCode = 1;
+    }
+  };
   if (PARTS_OF_ONE_WORLD.some(isWanted)) {
-    rows.push(...(await inWorld(sizes, (world) => rowsOfOneWorld(world, isWanted, options))));
+    await add('one server', () =>
+      inWorld(sizes, async (world) => {
+        await measureOneWorld(world, isWanted, add, options);
+        return [];
+      }),
+    );
   }
-  if (isWanted('start')) rows.push(...(await startRows(sizes, options.cacheDirectory)));
-  if (isWanted('several-servers')) rows.push(...(await severalServersRows(sizes)));
+  if (isWanted('start')) await add('start', () => startRows(sizes, options.cacheDirectory));
+  if (isWanted('several-servers')) await add('several-servers', () => severalServersRows(sizes));
+  if (rows.length === 0) throw new Error('nothing was measured');
   return rows;
 }
 
-async function rowsOfOneWorld(
+async function measureOneWorld(
   world: World,
   isWanted: (part: Part) => boolean,
+  add: (part: Part, work: () => Promise<readonly Row[]>) => Promise<void>,
   { chart }: BenchOptions,
-): Promise<readonly Row[]> {
-  const propagation = isWanted('propagation') ? await propagationRows(world) : undefined;
-  const agents = isWanted('agents') ? await agentsRows(world) : undefined;
-  if (propagation !== undefined && agents !== undefined) {
-    drawCharts(chart, { latencies: propagation.latencies, loads: agents.loads });
+): Promise<void> {
+  let latencies: Latencies | undefined;
+  if (isWanted('propagation')) {
+    await add('propagation', async () => {
+      const measured = await propagationRows(world);
+      latencies = measured.latencies;
+      return measured.rows;
+    });
   }
-  const rows = [...(propagation?.rows ?? []), ...(agents?.rows ?? [])];
-  if (isWanted('restart')) rows.push(...(await restartRows(world)));
-  if (isWanted('rotation')) rows.push(...(await rotationRows(world)));
+  if (isWanted('agents')) {
+    await add('agents', async () => {
+      const { rows, loads } = await agentsRows(world);
+      if (latencies !== undefined) drawCharts(chart, { latencies, loads });
+      return rows;
+    });
+  }
+  if (isWanted('restart')) await add('restart', () => restartRows(world));
+  if (isWanted('rotation')) await add('rotation', () => rotationRows(world));
   const { failures, lastFailure = 'none' } = await world.simulator.state();
   progress(`the agents tried again ${failures} times in all; the last reason: ${lastFailure}`);
-  return rows;
 }

@@ -34,6 +34,7 @@ export async function propagationRows(
     registry,
     parentId: parseSpiffeId(agent.spiffeId),
     address: agent.address,
+    name: 'pushed',
     creations: sizes.creations,
   });
   progress(`${sizes.fanOuts} entries of all agents`);
@@ -82,18 +83,21 @@ export async function pushedCreations({
   registry,
   parentId,
   address,
+  name,
   creations,
 }: {
   readonly registry: Registry;
   readonly parentId: SpiffeId;
   /** Of the agent's Workload API. */
   readonly address: string;
+  /** Distinguishes these entries from others under the same agent. */
+  readonly name: string;
   readonly creations: number;
 }): Promise<PushedCreations> {
   const arrivals = new Arrivals();
   const client = new WorkloadApiClient({ address });
   const failures: Error[] = [];
-  const first = workloadId('first');
+  const first = workloadId(`${name}/first`);
   const firstArrival = arrivals.of(first);
   await registry.create(parentId, first, SELECTOR); // the stream must not end for want of any SVID
   const watching = client.watchX509Context({
@@ -107,7 +111,7 @@ export async function pushedCreations({
   const totalMs: number[] = [];
   const answeredMs: number[] = [];
   await atSteadyRate(creations, 1000 / CREATIONS_A_SECOND, async (index) => {
-    const spiffeId = workloadId(`pushed/${index}`);
+    const spiffeId = workloadId(`${name}/${index}`);
     const arrival = arrivals.of(spiffeId);
     const startedMs = performance.now();
     const id = await registry.create(parentId, spiffeId, SELECTOR);

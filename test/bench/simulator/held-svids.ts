@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerConnection } from '@bonafide/agent/agent-identity/server-connection';
 import { createX509Svid } from '@bonafide/agent/svid-renewal/create-x509-svid';
-import { isSignedBy, newlyTainted } from '@bonafide/agent/svid-renewal/tainted-svids';
+import { newlyTainted } from '@bonafide/agent/svid-renewal/tainted-svids';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
@@ -30,7 +30,8 @@ export class HeldSvids {
   readonly #options: HeldSvidsOptions;
   /** By entry: the authority that signed, by its subject key identifier. */
   readonly #signers = new Map<string, string>();
-  #identity: X509Svid;
+  /** That of the agent's own SVID. */
+  #ownSigner: string;
   #bundle: TrustBundle | undefined;
   #isKept = false;
   /** One batch after the other. */
@@ -38,7 +39,7 @@ export class HeldSvids {
 
   constructor(options: HeldSvidsOptions) {
     this.#options = options;
-    this.#identity = options.identity;
+    this.#ownSigner = signerOf(options.identity.certificateChain);
   }
 
   get size(): number {
@@ -47,7 +48,7 @@ export class HeldSvids {
 
   /** @returns how many SVIDs stand under the authority, the agent's own among them. */
   signedBy(subjectKeyId: string): number {
-    let count = isSignedBy(this.#identity, new Set([subjectKeyId])) ? 1 : 0;
+    let count = this.#ownSigner === subjectKeyId ? 1 : 0;
     for (const signer of this.#signers.values()) if (signer === subjectKeyId) count += 1;
     return count;
   }
@@ -77,7 +78,7 @@ export class HeldSvids {
 
   /** First the agent's own, without which it could ask for no other. */
   async #replace(tainted: ReadonlySet<string>): Promise<void> {
-    if (isSignedBy(this.#identity, tainted)) await this.#persist(() => this.#renew());
+    if (tainted.has(this.#ownSigner)) await this.#persist(() => this.#renew());
     await this.#sign([...this.#signers].filter(([, signer]) => tainted.has(signer)).map(([id]) => id));
   }
 
@@ -89,8 +90,9 @@ export class HeldSvids {
       { params: { csr } },
       { deadlineMs: LIMIT_MS },
     );
-    this.#identity = createX509Svid(svid?.certChain ?? [], privateKey, csr);
-    connection.identify(this.#identity);
+    const identity = createX509Svid(svid?.certChain ?? [], privateKey, csr);
+    connection.identify(identity);
+    this.#ownSigner = signerOf(identity.certificateChain);
   }
 
   async #sign(entryIds: readonly string[]): Promise<void> {
@@ -110,12 +112,11 @@ export class HeldSvids {
     );
     for (const [index, { status, svid }] of results.entries()) {
       const error = errorFromStatusProto(status);
-      const [leaf] = svid?.certChain ?? [];
       const id = entryIds[index];
-      if (error !== undefined || leaf === undefined || id === undefined) {
+      if (error !== undefined || svid === null || id === undefined) {
         throw error ?? new Error('the server sent no SVID');
       }
-      this.#signers.set(id, parseX509Certificate(leaf).authorityKeyId ?? '');
+      this.#signers.set(id, signerOf(svid.certChain));
     }
   }
 
@@ -144,4 +145,11 @@ export class HeldSvids {
 
 function keysOf(bundle: TrustBundle | undefined): string {
   return (bundle?.x509Authorities ?? []).map(({ certificate }) => certificate.toString('base64')).join();
+}
+
+/** @returns the subject key identifier of the authority. */
+function signerOf(chain: readonly Buffer[]): string {
+  const last = chain.at(-1);
+  if (last === undefined) throw new Error('the server sent an empty chain');
+  return parseX509Certificate(last).authorityKeyId ?? '';
 }

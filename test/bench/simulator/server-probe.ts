@@ -2,6 +2,7 @@
  * Loaded into a server process before its program (`node --import`): counts the SQL statements at the drivers and watches the event loop.
  * The program knows nothing of it.
  */
+import { rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -56,6 +57,7 @@ async function listen(path: string): Promise<void> {
       socket.end(JSON.stringify(reading));
     });
   });
+  rmSync(path, { force: true }); // of a process that was killed
   server.listen(path);
   server.unref();
 }

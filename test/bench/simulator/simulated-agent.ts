@@ -58,9 +58,12 @@ export class SimulatedAgent {
     return this.#seenAtMs.get(spiffeId);
   }
 
-  /** Equal for agents that hold the same. */
+  /** Equal for agents that hold the same, apart from what is theirs alone. */
   holdings(): string {
-    return digestOf(this.#entries.keys());
+    const own = this.#options.identity.spiffeId;
+    return digestOf(
+      [...this.#entries.values()].filter(({ parentId }) => parentId !== own).map(({ id }) => id),
+    );
   }
 
   /** Resolves when the agent has what is its own, for the first time since now. */
@@ -170,7 +173,7 @@ export class SimulatedAgent {
 }
 
 /** @param ids of entries. */
-export function digestOf(ids: Iterable<string>): string {
+export function digestOf(ids: readonly string[]): string {
   return createHash('sha256')
     .update([...ids].sort().join())
     .digest('hex')
