@@ -35,7 +35,7 @@ describe.each([0, 2])('with %i signing threads', (signingThreads) => {
     server = await InProcessServer.start({
       config: { server: { ca_ttl: '24h', experimental: { signing_threads: signingThreads } } },
     });
-    await waitFor('the threads to be ready', () => readyThreads() === signingThreads, { limitMs: 50_000 });
+    await waitFor('the threads to be ready', () => readyThreads() === signingThreads, { limitMs: 100_000 });
     agent = await server.attestNew();
     entryId = await server.createEntry(agent.spiffeId, '/web', {
       x509SvidTtl: 60,
@@ -52,7 +52,7 @@ describe.each([0, 2])('with %i signing threads', (signingThreads) => {
       ...['-addext', 'keyUsage=critical,keyCertSign,cRLSign,digitalSignature'],
       ...['-addext', 'extendedKeyUsage=codeSigning'],
     );
-  }, 60_000);
+  }, 150_000);
 
   afterAll(async () => {
     await server[Symbol.asyncDispose]();

@@ -85,10 +85,10 @@ describe.each(['main thread', 'signing threads'] as const)('on the %s', (path) =
         log: silentLogger,
         program: THREAD_PROGRAM,
       });
-      await waitFor('the threads to be ready', () => threads?.ready === 2, { limitMs: 50_000 });
+      await waitFor('the threads to be ready', () => threads?.ready === 2, { limitMs: 100_000 });
     }
     issuance = issuerOver({ trustDomain, authorities: { activeX509: () => authority }, clock });
-  }, 60_000);
+  }, 150_000);
 
   afterAll(async () => {
     await threads?.close();
