@@ -91,7 +91,6 @@ export class DeliveryAnswers {
       alarm.ring();
     };
     await this.#arrival(revision, signal);
-    if (signal.aborted) return;
     const agentIds = this.#concernedBy(revision);
     const follower = new RevisionFollower({ revision, agentIds, agents, serverId, onChange });
     try {

@@ -43,13 +43,16 @@ export class AskedServers {
     return this.#listening?.every((serverId) => this.#options.merged.hasHeardOf(serverId)) ?? false;
   }
 
-  /** Who listens now; those that did not answer by then have nothing to say. */
-  async stillListening(): Promise<readonly string[]> {
+  /** Those that listened when they were asked and do so no more. */
+  async goneServers(): Promise<readonly string[]> {
+    const before = this.#listening ?? [];
+    if (before.length === 0) return [];
     try {
-      return await this.#options.exchange.listeningServers();
+      const now = await this.#options.exchange.listeningServers();
+      return before.filter((serverId) => !now.includes(serverId));
     } catch (error) {
       this.#options.log.warn({ err: error }, 'cannot ask the database which other servers there are');
-      return this.#listening ?? [];
+      return [];
     }
   }
 

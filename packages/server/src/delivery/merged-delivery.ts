@@ -47,11 +47,9 @@ export class MergedDelivery {
     }
   }
 
-  /** What servers said that are gone counts no more, but for what was delivered. */
-  keepReportsOf(serverIds: ReadonlySet<string>): void {
-    for (const serverId of this.#reports.keys()) {
-      if (!serverIds.has(serverId)) this.#reports.delete(serverId);
-    }
+  /** The server is gone: what it said counts no more, but for what was delivered. */
+  forgetServer(serverId: string): void {
+    this.#reports.delete(serverId);
   }
 
   /** Nothing has to reach it any more. */

@@ -93,10 +93,10 @@ function countsText({ delivered, concerned }: DeliveryProgress): string {
 
 /** Time passes until it is done. */
 async function withTime<T>(work: Promise<T>, stepMs = 10): Promise<T> {
-  let isDone = false;
-  const done = work.finally(() => (isDone = true));
+  const progress = { isDone: false };
+  const done = work.finally(() => (progress.isDone = true));
   done.catch(() => undefined);
-  for (let step = 0; step < 10_000 && !isDone; step += 1) await clock.advance(stepMs);
+  for (let step = 0; step < 10_000 && !progress.isDone; step += 1) await clock.advance(stepMs);
   return done;
 }
 

@@ -133,7 +133,7 @@ export class DeliveryWaits {
         look();
       }
       if (asked !== undefined && !merged.isComplete) {
-        merged.keepReportsOf(new Set([serverId, ...(await asked.stillListening())]));
+        for (const gone of await asked.goneServers()) merged.forgetServer(gone);
       }
       yield { ...countsOf(merged), kind: 'final', agents: merged.agents() };
     } finally {
