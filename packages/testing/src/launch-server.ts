@@ -14,8 +14,6 @@ export interface LaunchServerOptions {
   readonly trustDomain?: string;
   /** Distinguishes several servers of one folder; `server` unless given. */
   readonly name?: string;
-  /** Of PostgreSQL; a SQLite file unless given. */
-  readonly databaseUrl?: string;
   /** Merged over the defaults, by SPIRE's names: `{ server: { ca_ttl: '1h' } }`. */
   readonly config?: ConfigFile;
   readonly env?: Readonly<Record<string, string>>;
@@ -45,8 +43,8 @@ export interface LaunchedServer extends AsyncDisposable {
  * const entries = await server.commandOutput('entry', 'show', '--output', 'json');
  */
 export async function launchServer(options: LaunchServerOptions): Promise<LaunchedServer> {
-  const { directory, trustDomain = 'example.org', name = 'server', config = {}, env = {} } = options;
-  const { databaseUrl, readyLimitMs = 30_000 } = options;
+  const { directory, trustDomain = 'example.org', name = 'server' } = options;
+  const { config = {}, env = {}, readyLimitMs = 30_000 } = options;
   const port = await findFreePort();
   const socketPath = join(directory, `${name}.sock`);
   const configPath = join(directory, `${name}.json`);
@@ -62,12 +60,6 @@ export async function launchServer(options: LaunchServerOptions): Promise<Launch
       log_level: 'DEBUG',
     },
     plugins: {
-      DataStore: {
-        sql:
-          databaseUrl === undefined
-            ? { database_type: 'sqlite3', connection_string: join(dataDirectory, 'datastore.sqlite3') }
-            : { database_type: 'postgres', connection_string: databaseUrl },
-      },
       KeyManager: { disk: { keys_path: join(dataDirectory, 'keys.json') } },
       NodeAttestor: { join_token: {} },
     },

@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { upstreamAuthoritySchema } from '../authority/upstream/upstream-authorities.js';
 import { nodeAttestorsSchema } from '../node-attestation/attestors.js';
 import { bundlePublishersSchema } from '../trust-bundle/publish/bundle-publishers.js';
+import { dataStorePluginSchema, datastoreSchema } from './datastore-config.js';
 import { federationSchema } from './federation-config.js';
 
 export const DEFAULT_SOCKET_PATH = '/tmp/spire-server/private/api.sock';
@@ -94,30 +95,29 @@ const keyManagerSchema = z
     message: 'names two key managers; expected disk or memory',
   });
 
-const dataStoreSchema = z.strictObject({
-  sql: z.strictObject({
-    database_type: z.enum(['sqlite3']).default('sqlite3'),
-    /** A file, or `:memory:`. */
-    connection_string: z.string().min(1).optional(),
-  }),
-});
-
-export const serverConfigSchema = z.strictObject({
-  server: serverSchema.refine(federatesWithOthers, {
-    path: ['federation', 'federates_with'],
-    message: 'names the trust domain of this server; its own bundle is never fetched',
-  }),
-  plugins: z
-    .strictObject({
-      KeyManager: keyManagerSchema.prefault({}),
-      DataStore: dataStoreSchema.prefault({ sql: {} }),
-      NodeAttestor: nodeAttestorsSchema.prefault({ join_token: {} }),
-      /** None: the server is its own root. */
-      UpstreamAuthority: upstreamAuthoritySchema.prefault({}),
-      BundlePublisher: bundlePublishersSchema.prefault({}),
-    })
-    .prefault({}),
-});
+export const serverConfigSchema = z
+  .strictObject({
+    /** Or the plugin DataStore, as SPIRE has it. */
+    datastore: datastoreSchema.optional(),
+    server: serverSchema.refine(federatesWithOthers, {
+      path: ['federation', 'federates_with'],
+      message: 'names the trust domain of this server; its own bundle is never fetched',
+    }),
+    plugins: z
+      .strictObject({
+        KeyManager: keyManagerSchema.prefault({}),
+        DataStore: dataStorePluginSchema.optional(),
+        NodeAttestor: nodeAttestorsSchema.prefault({ join_token: {} }),
+        /** None: the server is its own root. */
+        UpstreamAuthority: upstreamAuthoritySchema.prefault({}),
+        BundlePublisher: bundlePublishersSchema.prefault({}),
+      })
+      .prefault({}),
+  })
+  .refine(({ datastore, plugins }) => datastore === undefined || plugins.DataStore === undefined, {
+    path: ['datastore'],
+    message: 'is given beside plugins.DataStore; expected one of them',
+  });
 
 export type ServerConfig = z.output<typeof serverConfigSchema>;
 

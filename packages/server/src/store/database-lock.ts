@@ -1,4 +1,5 @@
-/** One server to a database file: what a server holds in memory is only as true as it is alone in writing. */
+/** One server to a database file and to a data folder: what a server holds in memory is only as true as it is alone in writing. */
+import { join } from 'node:path';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { createDatabaseFile } from './sqlite-database.js';
 import { SqliteDriver } from './sqlite-driver.js';
@@ -8,12 +9,20 @@ export interface DatabaseLock {
 }
 
 /**
- * The lock is one that the kernel takes back when the process dies, however it dies.
  * @param path of the database; the lock is a file beside it.
  * @throws BonafideError `failed_precondition` while another server has it.
  */
-export async function lockDatabase(path: string): Promise<DatabaseLock> {
-  const lockPath = `${path}.lock`;
+export function lockDatabase(path: string): Promise<DatabaseLock> {
+  return lockFile(`${path}.lock`, `the database ${path}`);
+}
+
+/** @throws BonafideError `failed_precondition` while another server has it. */
+export function lockDataFolder(path: string): Promise<DatabaseLock> {
+  return lockFile(join(path, 'server.lock'), `the data_dir ${path}`);
+}
+
+/** The lock is one that the kernel takes back when the process dies, however it dies. */
+async function lockFile(lockPath: string, what: string): Promise<DatabaseLock> {
   await createDatabaseFile(lockPath);
   let lock;
   try {
@@ -25,11 +34,11 @@ export async function lockDatabase(path: string): Promise<DatabaseLock> {
     if (error instanceof SqliteDriver.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
       throw new BonafideError(
         'failed_precondition',
-        `the database ${path} is in use by another server; stop that one, or give this one a data_dir of its own`,
+        `${what} is in use by another server; stop that one, or give this one a data_dir of its own`,
         { cause: error },
       );
     }
-    throw new BonafideError('unavailable', `cannot lock the database ${path}: ${errorMessage(error)}`, {
+    throw new BonafideError('unavailable', `cannot lock ${what}: ${errorMessage(error)}`, {
       cause: error,
     });
   }

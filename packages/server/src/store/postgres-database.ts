@@ -203,7 +203,7 @@ class GuardedClient implements PostgresPoolClient {
 
 /** Revisions, times and counts: all of them fit. */
 function wholeNumbers(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
-  if (oid !== INT8_OID) return types.getTypeParser(oid, format as 'text');
+  if (oid !== INT8_OID) return textParser(oid, format);
   return (text) => {
     const value = Number(text);
     if (!Number.isSafeInteger(value)) {
@@ -212,6 +212,8 @@ function wholeNumbers(oid: number, format?: 'text' | 'binary'): (text: string) =
     return value;
   };
 }
+
+const textParser = types.getTypeParser as (oid: number, format?: string) => (text: string) => unknown;
 
 async function loadTls({ tls, host }: PostgresTarget): Promise<false | ConnectionOptions> {
   if (tls.kind === 'off') return false;

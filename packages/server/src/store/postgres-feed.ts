@@ -90,7 +90,7 @@ export class PostgresFeed {
       connectionTimeoutMillis: ANSWER_LIMIT_MS,
       query_timeout: ANSWER_LIMIT_MS,
     });
-    let failure: unknown;
+    let failure: Error | undefined;
     client.on('error', (error) => {
       failure = error;
       this.#alarm.ring();

@@ -1,9 +1,11 @@
 /** The first stage: the data folder, the store in it, and the registry in memory. */
-import { join } from 'node:path';
 import { prepareDataFolder } from '@bonafide/shared/config/data-folder';
-import type { ServerConfig } from '../configuration/server-config.js';
+import { datastoreSettings } from '../configuration/datastore-config.js';
 import { EntryGraph } from '../entry-graph/entry-graph.js';
+import { lockDataFolder } from '../store/database-lock.js';
+import { openPostgresStore } from '../store/open-postgres-store.js';
 import { openStore } from '../store/open-store.js';
+import { loadServerId } from '../store/server-id.js';
 import type { Store } from '../store/store.js';
 import type { Startup } from './startup.js';
 
@@ -12,10 +14,15 @@ export interface Storage {
   readonly graph: EntryGraph;
 }
 
-export async function openStorage({ config, clock, log, shutdown }: Startup): Promise<Storage> {
+export async function openStorage(startup: Startup): Promise<Storage> {
+  const { config, clock, log, shutdown } = startup;
   const { trust_domain: trustDomain, data_dir: dataFolder } = config.server;
   await prepareDataFolder('data_dir', dataFolder);
-  const store = await openStore({ path: databasePath(config), log });
+  const lock = await lockDataFolder(dataFolder);
+  shutdown.add(() => {
+    lock.release();
+  });
+  const store = await openDatastore(startup);
   shutdown.add(() => store.close());
   const graph = await EntryGraph.load({ store, trustDomain, clock, log });
   shutdown.add(() => {
@@ -24,6 +31,13 @@ export async function openStorage({ config, clock, log, shutdown }: Startup): Pr
   return { store, graph };
 }
 
-function databasePath({ server, plugins }: ServerConfig): string {
-  return plugins.DataStore.sql.connection_string ?? join(server.data_dir, 'datastore.sqlite3');
+async function openDatastore({ config, clock, log }: Startup): Promise<Store> {
+  const { data_dir: dataFolder } = config.server;
+  const settings = datastoreSettings(config.datastore, config.plugins.DataStore, dataFolder);
+  switch (settings.kind) {
+    case 'sqlite':
+      return openStore({ path: settings.path, log });
+    case 'postgres':
+      return openPostgresStore({ ...settings, serverId: await loadServerId(dataFolder), clock, log });
+  }
 }

@@ -1,5 +1,7 @@
 /** Registration entries in SQL. */
 import { randomUUID } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { sql, SqliteAdapter } from 'kysely';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type {
   RegistrationEntry,
@@ -10,20 +12,33 @@ import type { Change } from '../change.js';
 import type { EntryFilter, EntryReader, EntryWriter } from '../entry-record.js';
 import type { Page, PageRequest } from '../store.js';
 import { contentColumns, entryFromRow } from './entry-row.js';
+import {
+  chooseSource,
+  countQuery,
+  flagIs,
+  pageQuery,
+  textIs,
+  type Condition,
+  type ListedTable,
+  type Source,
+} from './list-query.js';
 import { chunks, readBatches, readPage } from './read-pages.js';
-import type { Queries } from './schema.js';
+import type { EntryRow, Queries } from './schema.js';
 import { encodeSelectors, matchesNamed, type IndexedSet } from './sets.js';
 
-const owners = { table: 'entries', key: 'id' };
+const ENTRIES: ListedTable = { name: 'entries', key: 'id' };
 const SELECTORS: IndexedSet = {
-  owners: { ...owners, count: 'selector_count' },
-  members: { table: 'entry_selectors', owner: 'entry_id', member: 'selector' },
+  owners: ENTRIES,
+  count: 'selector_count',
+  members: { name: 'entry_selectors', owner: 'entry_id', member: 'selector' },
 };
 const FEDERATION: IndexedSet = {
-  owners: { ...owners, count: 'federation_count' },
-  members: { table: 'entry_federation', owner: 'entry_id', member: 'trust_domain' },
+  owners: ENTRIES,
+  count: 'federation_count',
+  members: { name: 'entry_federation', owner: 'entry_id', member: 'trust_domain' },
 };
 const KEYS_A_STATEMENT = 500;
+const ROWS_IN_PLACE = 1000;
 
 export class EntryQueries implements EntryReader {
   protected readonly db: Queries;
@@ -46,19 +61,21 @@ export class EntryQueries implements EntryReader {
     return found;
   }
 
-  list(filter: EntryFilter, page: PageRequest): Promise<Page<RegistrationEntry>> {
-    return readPage(page, keyOf, (after, limit) => this.#read(filter, after, limit));
+  async list(filter: EntryFilter, page: PageRequest): Promise<Page<RegistrationEntry>> {
+    const source = await chooseSource(this.db, ENTRIES, conditionsOf(filter));
+    return readPage(page, keyOf, (after, limit) => this.#read(source, after, limit));
   }
 
   async count(filter: EntryFilter): Promise<number> {
-    const { total } = await this.#matching(filter)
-      .select(({ fn }) => fn.countAll<number>().as('total'))
-      .executeTakeFirstOrThrow();
-    return total;
+    const source = await chooseSource(this.db, ENTRIES, conditionsOf(filter));
+    const { rows } = await countQuery(source).execute(this.db);
+    return rows[0]?.total ?? 0;
   }
 
-  all(): AsyncIterable<readonly RegistrationEntry[]> {
-    return readBatches(keyOf, (after, limit) => this.#read({}, after, limit));
+  async *all(): AsyncGenerator<readonly RegistrationEntry[], void, undefined> {
+    const source = await chooseSource(this.db, ENTRIES, []);
+    if (this.db.getExecutor().adapter instanceof SqliteAdapter) yield* readInPlace(this.db);
+    else yield* readBatches(keyOf, (after, limit) => this.#read(source, after, limit));
   }
 
   async findSimilar(content: RegistrationEntryContent): Promise<RegistrationEntry | undefined> {
@@ -85,33 +102,50 @@ export class EntryQueries implements EntryReader {
   }
 
   async #read(
-    filter: EntryFilter,
+    source: Source,
     after: string | undefined,
     limit: number,
   ): Promise<readonly RegistrationEntry[]> {
-    let query = this.#matching(filter).selectAll().orderBy('id').limit(limit);
-    if (after !== undefined) query = query.where('id', '>', after);
-    return (await query.execute()).map(entryFromRow);
+    const { rows } = await pageQuery<EntryRow>(ENTRIES, source, after, limit).execute(this.db);
+    return rows.map(entryFromRow);
   }
+}
 
-  #matching(filter: EntryFilter) {
-    let query = this.db.selectFrom('entries');
-    if (filter.spiffeId !== undefined) query = query.where('spiffe_id', '=', filter.spiffeId);
-    if (filter.parentId !== undefined) query = query.where('parent_id', '=', filter.parentId);
-    if (filter.hint !== undefined) query = query.where('hint', '=', filter.hint);
-    if (filter.isDownstream !== undefined) {
-      query = query.where('is_downstream', '=', filter.isDownstream ? 1 : 0);
-    }
-    if (filter.selectors !== undefined) {
-      const { named, match } = filter.selectors;
-      query = query.where(matchesNamed(SELECTORS, named.map(formatSelector), match));
-    }
-    if (filter.federatesWith !== undefined) {
-      const { named, match } = filter.federatesWith;
-      query = query.where(matchesNamed(FEDERATION, named, match));
-    }
-    return query;
+/**
+ * Every row in the order in which SQLite keeps them, three times as fast as by id, which is random. Rows that are added meanwhile come
+ * last; those that stay keep their place.
+ */
+async function* readInPlace(db: Queries): AsyncGenerator<readonly RegistrationEntry[], void, undefined> {
+  let after = 0;
+  for (;;) {
+    const { rows } = await sql<EntryRow & { readonly place: number }>`
+      select rowid as place, * from entries where rowid > ${after} order by rowid limit ${sql.lit(ROWS_IN_PLACE)}
+    `.execute(db);
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    yield rows.map(entryFromRow);
+    after = last.place;
+    await nextTurn();
   }
+}
+
+function conditionsOf(filter: EntryFilter): readonly Condition[] {
+  const conditions: Condition[] = [];
+  if (filter.spiffeId !== undefined) conditions.push(textIs(ENTRIES, 'spiffe_id', filter.spiffeId));
+  if (filter.parentId !== undefined) conditions.push(textIs(ENTRIES, 'parent_id', filter.parentId));
+  if (filter.hint !== undefined) conditions.push(textIs(ENTRIES, 'hint', filter.hint));
+  if (filter.isDownstream !== undefined) {
+    conditions.push(flagIs(ENTRIES, 'is_downstream', filter.isDownstream, filter.isDownstream));
+  }
+  if (filter.selectors !== undefined) {
+    const { named, match } = filter.selectors;
+    conditions.push(matchesNamed(SELECTORS, named.map(formatSelector), match));
+  }
+  if (filter.federatesWith !== undefined) {
+    const { named, match } = filter.federatesWith;
+    conditions.push(matchesNamed(FEDERATION, named, match));
+  }
+  return conditions;
 }
 
 export class EntryStatements extends EntryQueries implements EntryWriter {

@@ -6,6 +6,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0002_token_authorities': { up: addTokenAuthorities },
   '0003_federation': { up: addFederation },
   '0004_several_servers': { up: prepareForSeveralServers },
+  '0005_list_filters': { up: addListFilters },
   '0006_delivery': { up: addDelivery },
 };
 
@@ -153,6 +154,30 @@ async function prepareForSeveralServers(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .alterTable('authorities')
     .addColumn('server_id', 'text', (column) => column.notNull().defaultTo(''))
+    .execute();
+}
+
+/** Indexes that find the rows of a filter in the order of their key, so that a page is read from where the last one ended. */
+async function addListFilters(db: Kysely<unknown>): Promise<void> {
+  const bySpiffeId = db.schema.createIndex('entries_spiffe_id').on('entries');
+  await bySpiffeId.columns(['spiffe_id', 'id']).execute();
+  await db.schema.createIndex('entries_parent_id_id').on('entries').columns(['parent_id', 'id']).execute();
+  await db.schema.dropIndex('entries_parent_id').execute();
+  await db.schema
+    .createIndex('entries_hint_id')
+    .on('entries')
+    .columns(['hint', 'id'])
+    .where('hint', 'is not', null)
+    .execute();
+  await db.schema.dropIndex('entries_hint').execute();
+  // Partial, for the value that few rows have. As literals: SQLite takes no parameters in an index.
+  await sql`create index entries_downstream on entries (id) where is_downstream = 1`.execute(db);
+  await sql`create index nodes_banned on nodes (agent_id) where is_banned = 1`.execute(db);
+  await sql`create index nodes_cannot_reattest on nodes (agent_id) where can_reattest = 0`.execute(db);
+  await db.schema
+    .createIndex('nodes_attestation_type')
+    .on('nodes')
+    .columns(['attestation_type', 'agent_id'])
     .execute();
 }
 

@@ -5,14 +5,27 @@ import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { Change } from '../change.js';
 import type { AttestedNode, NodeFilter, NodeReader, NodeWriter } from '../node-record.js';
 import type { Page, PageRequest } from '../store.js';
+import {
+  chooseSource,
+  countQuery,
+  flagIs,
+  isBelow,
+  pageQuery,
+  textIs,
+  type Condition,
+  type ListedTable,
+  type Source,
+} from './list-query.js';
 import { chunks, readBatches, readPage } from './read-pages.js';
 import type { NodeRow, Queries } from './schema.js';
 import { decodeSelectors, encodeSelectors, matchesNamed, type IndexedSet } from './sets.js';
 import { dateOrUndefined, flag, millisecondsOrNull } from './values.js';
 
+const NODES: ListedTable = { name: 'nodes', key: 'agent_id' };
 const SELECTORS: IndexedSet = {
-  owners: { table: 'nodes', key: 'agent_id', count: 'selector_count' },
-  members: { table: 'node_selectors', owner: 'agent_id', member: 'selector' },
+  owners: NODES,
+  count: 'selector_count',
+  members: { name: 'node_selectors', owner: 'agent_id', member: 'selector' },
 };
 const KEYS_A_STATEMENT = 500;
 
@@ -41,47 +54,47 @@ export class NodeQueries implements NodeReader {
     return found;
   }
 
-  list(filter: NodeFilter, page: PageRequest): Promise<Page<AttestedNode>> {
-    return readPage(page, keyOf, (after, limit) => this.#read(filter, after, limit));
+  async list(filter: NodeFilter, page: PageRequest): Promise<Page<AttestedNode>> {
+    const source = await chooseSource(this.db, NODES, conditionsOf(filter));
+    return readPage(page, keyOf, (after, limit) => this.#read(source, after, limit));
   }
 
   async count(filter: NodeFilter): Promise<number> {
-    const { total } = await this.#matching(filter)
-      .select(({ fn }) => fn.countAll<number>().as('total'))
-      .executeTakeFirstOrThrow();
-    return total;
+    const source = await chooseSource(this.db, NODES, conditionsOf(filter));
+    const { rows } = await countQuery(source).execute(this.db);
+    return rows[0]?.total ?? 0;
   }
 
-  all(): AsyncIterable<readonly AttestedNode[]> {
-    return readBatches(keyOf, (after, limit) => this.#read({}, after, limit));
+  async *all(): AsyncGenerator<readonly AttestedNode[], void, undefined> {
+    const source = await chooseSource(this.db, NODES, []);
+    yield* readBatches(keyOf, (after, limit) => this.#read(source, after, limit));
   }
 
-  async #read(
-    filter: NodeFilter,
-    after: string | undefined,
-    limit: number,
-  ): Promise<readonly AttestedNode[]> {
-    let query = this.#matching(filter).selectAll().orderBy('agent_id').limit(limit);
-    if (after !== undefined) query = query.where('agent_id', '>', after);
-    return (await query.execute()).map(nodeFromRow);
+  async #read(source: Source, after: string | undefined, limit: number): Promise<readonly AttestedNode[]> {
+    const { rows } = await pageQuery<NodeRow>(NODES, source, after, limit).execute(this.db);
+    return rows.map(nodeFromRow);
   }
+}
 
-  #matching(filter: NodeFilter) {
-    let query = this.db.selectFrom('nodes');
-    if (filter.attestationType !== undefined) {
-      query = query.where('attestation_type', '=', filter.attestationType);
-    }
-    if (filter.isBanned !== undefined) query = query.where('is_banned', '=', flag(filter.isBanned));
-    if (filter.canReattest !== undefined) query = query.where('can_reattest', '=', flag(filter.canReattest));
-    if (filter.expiresBefore !== undefined) {
-      query = query.where('expires_at', '<', filter.expiresBefore.getTime());
-    }
-    if (filter.selectors !== undefined) {
-      const { named, match } = filter.selectors;
-      query = query.where(matchesNamed(SELECTORS, named.map(formatSelector), match));
-    }
-    return query;
+function conditionsOf(filter: NodeFilter): readonly Condition[] {
+  const conditions: Condition[] = [];
+  if (filter.attestationType !== undefined) {
+    conditions.push(textIs(NODES, 'attestation_type', filter.attestationType));
   }
+  if (filter.isBanned !== undefined) {
+    conditions.push(flagIs(NODES, 'is_banned', filter.isBanned, filter.isBanned));
+  }
+  if (filter.canReattest !== undefined) {
+    conditions.push(flagIs(NODES, 'can_reattest', filter.canReattest, !filter.canReattest));
+  }
+  if (filter.expiresBefore !== undefined) {
+    conditions.push(isBelow(NODES, 'expires_at', filter.expiresBefore.getTime()));
+  }
+  if (filter.selectors !== undefined) {
+    const { named, match } = filter.selectors;
+    conditions.push(matchesNamed(SELECTORS, named.map(formatSelector), match));
+  }
+  return conditions;
 }
 
 export class NodeStatements extends NodeQueries implements NodeWriter {

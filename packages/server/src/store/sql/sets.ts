@@ -1,5 +1,5 @@
 /** Sets in a column: how selectors and trust domains are written into a row, and how a list filter compares them in SQL. */
-import { sql, type RawBuilder, type SqlBool } from 'kysely';
+import { sql, type SqlBool } from 'kysely';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import {
   formatSelector,
@@ -7,6 +7,7 @@ import {
   type MatchBehavior,
   type Selector,
 } from '@bonafide/shared/registration/selector';
+import type { Condition, ListedTable, MemberTable } from './list-query.js';
 
 /** So that a hostile filter cannot exceed the parameters of a statement. */
 export const MAX_NAMED = 1000;
@@ -41,38 +42,41 @@ export function decodeList(text: string): readonly string[] {
   return text === '[]' ? NOTHING : (JSON.parse(text) as readonly string[]);
 }
 
-/** Where the members of a set are found from the other side. */
 export interface IndexedSet {
-  /** The table whose rows have the sets, its key, and its count of members. */
-  readonly owners: { readonly table: string; readonly key: string; readonly count: string };
-  readonly members: { readonly table: string; readonly owner: string; readonly member: string };
+  readonly owners: ListedTable;
+  /** The owner's column that counts its members. */
+  readonly count: string;
+  readonly members: MemberTable;
 }
 
-/** True for owners whose set compares with `named` as asked. `subset` wants one shared member at least, as in SPIRE. */
-export function matchesNamed(
-  set: IndexedSet,
-  named: readonly string[],
-  match: MatchBehavior,
-): RawBuilder<SqlBool> {
+/** Owners whose set compares with `named` as asked. `subset` wants one shared member at least, as in SPIRE. */
+export function matchesNamed(set: IndexedSet, named: readonly string[], match: MatchBehavior): Condition {
   const distinct = [...new Set(named)];
   if (distinct.length === 0) throw invalidArgument('filter names an empty set; expected at least one member');
   if (distinct.length > MAX_NAMED) {
     throw invalidArgument(`filter names ${distinct.length} members; at most ${MAX_NAMED} are accepted`);
   }
-  const key = sql.ref(`${set.owners.table}.${set.owners.key}`);
-  const count = sql.ref(`${set.owners.table}.${set.owners.count}`);
-  const owner = sql.ref(`${set.members.table}.${set.members.owner}`);
-  const members = sql.table(set.members.table);
-  const isNamed = sql`${sql.ref(set.members.member)} in (${sql.join(distinct)})`;
+  const { owners, members } = set;
+  const key = sql.ref(`${owners.name}.${owners.key}`);
+  const count = sql.ref(`${owners.name}.${set.count}`);
+  const wanted = sql.lit(distinct.length);
+  // A query of one row's own, which no planner turns into a walk through the members.
+  const shared = sql`(select count(*) from ${sql.table(members.name)} as m where m.${sql.ref(members.owner)} = ${key} and m.${sql.ref(members.member)} in (${sql.join(distinct)}))`;
+  const lead = { table: members, members: distinct };
   switch (match) {
     case 'any':
-      return sql<SqlBool>`${key} in (select ${owner} from ${members} where ${isNamed})`;
-    case 'superset':
-      return sql<SqlBool>`${key} in (select ${owner} from ${members} where ${isNamed} group by ${owner} having count(*) = ${distinct.length})`;
-    case 'exact':
-      return sql<SqlBool>`(${count} = ${distinct.length} and ${key} in (select ${owner} from ${members} where ${isNamed} group by ${owner} having count(*) = ${distinct.length}))`;
+      return { test: sql<SqlBool>`${shared} > 0`, lead: { ...lead, kind: 'any' } };
     case 'subset':
-      // How many of the owner's members are named, against how many it has.
-      return sql<SqlBool>`${key} in (select ${owner} from ${members} inner join ${sql.table(set.owners.table)} as o on o.${sql.ref(set.owners.key)} = ${owner} where ${isNamed} group by ${owner}, o.${sql.ref(set.owners.count)} having count(*) = o.${sql.ref(set.owners.count)})`;
+      return {
+        test: sql<SqlBool>`(${count} > 0 and ${shared} = ${count})`,
+        lead: { ...lead, kind: 'any' },
+      };
+    case 'superset':
+      return { test: sql<SqlBool>`${shared} = ${wanted}`, lead: { ...lead, kind: 'all' } };
+    case 'exact':
+      return {
+        test: sql<SqlBool>`(${count} = ${wanted} and ${shared} = ${wanted})`,
+        lead: { ...lead, kind: 'all' },
+      };
   }
 }
