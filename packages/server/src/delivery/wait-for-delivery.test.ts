@@ -241,13 +241,3 @@ describe('waiting for a delivery', () => {
     await Promise.all(waiting);
   });
 });
-
-it('remembers nothing of agents that are not attested', () => {
-  agents.streamOpened(id('stranger'), 1);
-  agents.polled(id('stranger'), 1);
-  expect(agents.size).toBe(0);
-  agents.streamOpened(A, 1);
-  agents.forget(A);
-  agents.streamClosed(A);
-  expect(agents.size).toBe(0);
-});
