@@ -46,7 +46,7 @@ describe('an agent that knows several servers', () => {
     );
     expect(other.accepted).toBeGreaterThan(before);
     // By its cursor: a snapshot was told once, at the start.
-    expect(agent.logLines.filter((line) => Object(line).kind === 'snapshot')).toHaveLength(1);
+    expect(agent.logLines.filter((line) => 'kind' in line && line.kind === 'snapshot')).toHaveLength(1);
     for (const relay of relays) relay.cut();
   }, 120_000);
 });

@@ -116,7 +116,7 @@ export class ServerConnection implements ServerChannels {
       const next = this.#open(this.#identity, address);
       const isReady = await next.isReady(TAKEOVER_LIMIT_MS, signal);
       const isOutdated = channel !== this.#channel;
-      if (isReady && !isOutdated && !signal.aborted) {
+      if (isReady && !isOutdated) {
         this.#choice.take(address);
         this.#retire();
         this.#channel = next;

@@ -140,7 +140,7 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
         await this.#workAlarm.wait(this.#retryAt, signal);
       } else {
         await turn?.();
-        if (!signal.aborted) await this.#signBatch(signal);
+        await this.#signBatch(signal);
       }
     }
   }
@@ -183,6 +183,7 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
 
   async #signBatch(signal: AbortSignal): Promise<void> {
     const { clock, kind, log, onRecovered, policy } = this.#options;
+    if (signal.aborted) return;
     const { entryIds, secondsLeft } = this.#queue.take(this.#limit.size, clock.now());
     const entries = entryIds.flatMap((id) => this.#wanted.get(id)?.entry ?? []);
     try {
@@ -284,9 +285,9 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
 
   #enqueue(entryId: string): void {
     if (!this.#wanted.has(entryId)) return;
-    const { holder, validityOf } = this.#options.kind;
-    const svid = this.#held.has(entryId) ? holder.svid(entryId) : undefined;
-    if (svid !== undefined) this.#queue.addRenewal(entryId, validityOf(svid));
+    const { kind } = this.#options;
+    const svid = this.#held.has(entryId) ? kind.holder.svid(entryId) : undefined;
+    if (svid !== undefined) this.#queue.addRenewal(entryId, kind.validityOf(svid));
     else if (this.#lapsed.has(entryId)) this.#queue.addRenewal(entryId, ENDED);
     else this.#queue.addFresh(entryId);
   }

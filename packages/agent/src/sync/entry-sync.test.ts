@@ -14,7 +14,7 @@ import { SvidCache } from '../svid-cache/svid-cache.js';
 import { TRUST_DOMAIN } from '../svid-cache/cache-samples.js';
 import { EntrySync } from './entry-sync.js';
 
-type Watch = ServerDuplexStream<never, object>;
+type Watch = ServerDuplexStream<unknown, unknown>;
 
 /** A real gRPC server whose Watch says what the test tells it to. */
 class ScriptedServer implements AsyncDisposable {
@@ -30,7 +30,9 @@ class ScriptedServer implements AsyncDisposable {
       Watch: (stream: Watch) => {
         this.opened += 1;
         this.streams.add(stream);
-        stream.on('data', (request: never) => this.requests.push(watchRequestFromProto(request)));
+        stream.on('data', (request: Parameters<typeof watchRequestFromProto>[0]) => {
+          this.requests.push(watchRequestFromProto(request));
+        });
         stream.on('error', () => undefined);
         for (const event of ['cancelled', 'end'] as const)
           stream.on(event, () => this.streams.delete(stream));

@@ -94,7 +94,7 @@ export class EntrySync {
   async #watch(channel: ServerChannel, signal: AbortSignal, departure: AbortController): Promise<void> {
     const { agentVersion, cursor } = this.#options;
     const ended = new AbortController();
-    let isLeaving = false;
+    let leaving: Promise<void> | undefined;
     try {
       await watchEntries({
         channel,
@@ -105,16 +105,13 @@ export class EntrySync {
           this.#apply(change, reached);
         },
         onDrain: (spreadMs) => {
-          if (isLeaving) return;
-          isLeaving = true;
-          void this.#leave(channel, spreadMs, AbortSignal.any([signal, ended.signal]), departure);
+          leaving ??= this.#leave(channel, spreadMs, AbortSignal.any([signal, ended.signal]), departure);
         },
       });
-      throw isLeaving
-        ? stopping()
-        : new BonafideError('unavailable', 'the server ended the stream of changes');
+      throw new BonafideError('unavailable', 'the server ended the stream of changes');
     } finally {
       ended.abort();
+      await leaving;
     }
   }
 
