@@ -64,7 +64,16 @@ export async function launchPostgres(options: LaunchPostgresOptions): Promise<La
   const password = replicaOf?.password ?? randomBytes(12).toString('hex');
   const data = join(home, 'data');
   if (replicaOf === undefined) await createCluster(home, data, password);
-  else await runPostgresProgram('pg_basebackup', ['-D', data, '-R', '-d', replicaOf.url()]);
+  else
+    await runPostgresProgram('pg_basebackup', [
+      '-D',
+      data,
+      '-R',
+      '--checkpoint=fast',
+      '--no-sync',
+      '-d',
+      replicaOf.url(),
+    ]);
   const settings = {
     port: String(port),
     listen_addresses: HOST,
