@@ -1,5 +1,5 @@
 import { hasReason } from '@bonafide/shared/errors/bonafide-error';
-import type { Clock } from '@bonafide/shared/runtime/clock';
+import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { describe, expect, it } from 'vitest';
 import type { Peer } from './peer.js';
@@ -35,6 +35,32 @@ describe('RateLimits', () => {
     for (let second = 0; second < 5; second += 1) await clock.advance(1000);
     await Promise.all(attempts);
     expect(outcomes.filter((outcome) => outcome.startsWith('taken'))).toHaveLength(6);
+  });
+
+  it('has an agent with 10,000 SVIDs signed as fast as it may, when it comes back as it is told', async () => {
+    const clock = new FakeClock();
+    const rateLimits = limits(clock);
+    let taken = 0;
+    let refused = 0;
+    const batch = async (): Promise<void> => {
+      for (;;) {
+        try {
+          await rateLimits.take('signing', from('192.0.2.1'), 500, never);
+          taken += 500;
+          return;
+        } catch (error) {
+          if (!hasReason(error, 'resource_exhausted') || error.retryAfterMs === undefined) throw error;
+          refused += 1;
+          await sleep(clock, error.retryAfterMs);
+        }
+      }
+    };
+    const batches = Array.from({ length: 20 }, batch);
+    for (let second = 0; second < 25; second += 1) await clock.advance(1000);
+    await Promise.all(batches);
+    expect(taken).toBe(10_000);
+    expect(refused).toBeGreaterThan(0);
+    expect(refused).toBeLessThan(100);
   });
 
   it('counts each source and each kind for itself', async () => {
