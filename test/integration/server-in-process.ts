@@ -35,8 +35,10 @@ const THREAD_PROGRAM = typescriptThread(
 
 const SERVER_ID = parseSpiffeId('spiffe://example.org/spire/server');
 
-/** Rate limits are off unless a test turns them on: all of its callers have one address. */
-const DEFAULTS: ConfigFile = { server: { ratelimit: { attestation: false, signing: false } } };
+/** Unless a test says otherwise: no rate limits, for all of its callers have one address, and nobody is asked to leave. */
+const DEFAULTS: ConfigFile = {
+  server: { ratelimit: { attestation: false, signing: false }, drain_spread: '0s' },
+};
 
 export class InProcessServer implements AsyncDisposable {
   readonly directory: TemporaryDirectory;

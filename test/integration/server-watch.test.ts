@@ -2,6 +2,7 @@ import { hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { callUnary, openBidiStream } from '@bonafide/shared/rpc/client-call';
 import type { WatchRequest } from '@bonafide/shared/rpc/gen/bonafide/sync/v1/WatchRequest';
 import type { ServiceClient } from '@bonafide/shared/rpc/load-service';
+import { waitFor } from '@bonafide/testing/wait-for';
 import { describe, expect, it } from 'vitest';
 import { InProcessServer, type Attested } from './server-in-process.js';
 
@@ -124,8 +125,10 @@ describe('the Watch stream', () => {
     await using server = await InProcessServer.start();
     const agent = await server.attestNew();
     await watch(server, agent);
-    const { agentVersion } = await callUnary(server.local(AGENT), 'GetAgent', { id: wireId(agent) });
-    expect(agentVersion).toBe('1.0.0');
+    await waitFor('the version to be recorded', async () => {
+      const { agentVersion } = await callUnary(server.local(AGENT), 'GetAgent', { id: wireId(agent) });
+      return agentVersion === '1.0.0';
+    });
     await callUnary(await server.remote(AGENT, agent), 'PostStatus', { agentVersion: '1.0.1' });
     const after = await callUnary(server.local(AGENT), 'GetAgent', { id: wireId(agent) });
     expect(after.agentVersion).toBe('1.0.1');
