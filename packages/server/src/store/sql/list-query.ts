@@ -102,7 +102,7 @@ async function narrow(
 
 async function countSome(db: Queries, table: string, where: RawBuilder<SqlBool>): Promise<number> {
   const some = sql`select 1 as one from ${sql.table(table)} where ${where} limit ${sql.lit(LOOK_AT_ROWS)}`;
-  const { rows } = await sql<{ total: number }>`select count(*) as total from (${some}) as some`.execute(db);
+  const { rows } = await sql<{ total: number }>`select count(*) as total from (${some}) as seen`.execute(db);
   return rows[0]?.total ?? 0;
 }
 

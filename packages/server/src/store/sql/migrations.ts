@@ -6,8 +6,8 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0002_token_authorities': { up: addTokenAuthorities },
   '0003_federation': { up: addFederation },
   '0004_several_servers': { up: prepareForSeveralServers },
-  '0005_list_filters': { up: addListFilters },
   '0006_delivery': { up: addDelivery },
+  '0007_list_filters': { up: addListFilters },
 };
 
 async function createRegistry(db: Kysely<unknown>): Promise<void> {
