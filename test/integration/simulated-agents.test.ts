@@ -18,8 +18,8 @@ describe('the simulated agents of the benchmarks', () => {
     { timeout: LIMIT_MS },
     async () => {
       using directory = createTemporaryDirectory();
-      const { server, costOf } = await launchProbedServer({ directory: directory.path });
-      await using _ = server;
+      const { costOf, ...probed } = await launchProbedServer({ directory: directory.path });
+      await using server = probed.server;
       using simulator = await Simulator.start({ servers: [server], agents: AGENTS, aliasPath: '/fleet' });
       using registry = new Registry(server.socketPath);
       await registry.createMany(alias, 'common', ENTRIES);

@@ -9,7 +9,7 @@ export interface LineChart {
   readonly lines: readonly Line[];
 }
 
-export interface Axis {
+interface Axis {
   readonly label: string;
   readonly scale: 'linear' | 'log';
 }

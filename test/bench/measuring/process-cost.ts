@@ -1,18 +1,8 @@
 /** What another process costs, as the kernel counts it (proc(5)). */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { performance } from 'node:perf_hooks';
 
 /** Linux counts in hundredths of a second for user space, whatever its own tick is. */
 const TICKS_PER_SECOND = 100;
-
-/** @returns percent of one core. */
-export async function processorShare(pid: number, during: () => Promise<unknown>): Promise<number> {
-  const startedMs = performance.now();
-  const before = processorSeconds(pid);
-  await during();
-  const used = processorSeconds(pid) - before;
-  return (used / ((performance.now() - startedMs) / 1000)) * 100;
-}
 
 /** User and system time since the process began. */
 export function processorSeconds(pid: number): number {

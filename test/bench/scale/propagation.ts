@@ -139,7 +139,7 @@ async function fanOut({ registry, alias, sizes }: World, simulator: Simulator): 
 }
 
 /** How SPIRE's agent hears of entries, of our own server; its SVIDs would only come after that. */
-export async function polledCreations(
+async function polledCreations(
   registry: Registry,
   server: AgentsServer,
   creations: number,

@@ -4,12 +4,13 @@ import { performance } from 'node:perf_hooks';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { launchAgent } from '@bonafide/testing/launch-agent';
 import { launchPostgres } from '@bonafide/testing/launch-postgres';
+import type { LaunchedServer } from '@bonafide/testing/launch-server';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { percentile } from '../measuring/percentile.js';
 import { progress } from '../measuring/progress.js';
 import type { Row } from '../row.js';
-import { launchProbedServer, type ProbedServer } from '../simulator/probed-server.js';
+import { launchProbedServer } from '../simulator/probed-server.js';
 import { Registry } from '../simulator/registry.js';
 import { digestOf, POLL_INTERVAL_MS } from '../simulator/simulated-agent.js';
 import type { Manner } from '../simulator/simulator-order.js';
@@ -27,18 +28,17 @@ export async function severalServersRows(sizes: ScaleSizes): Promise<readonly Ro
   progress('PostgreSQL and two servers');
   await using postgres = await launchPostgres({ directory: directory.path });
   const url = await postgres.createDatabase('registry');
-  const launch = async (name: string): Promise<ProbedServer> => {
+  const launch = async (name: string): Promise<LaunchedServer> => {
     const own = directory.join(name);
     await mkdir(own);
-    return launchProbedServer({
+    const { server } = await launchProbedServer({
       directory: own,
       config: { plugins: { DataStore: { sql: { database_type: 'postgres', connection_string: url } } } },
     });
+    return server;
   };
-  const { server: one } = await launch('one');
-  await using _one = one;
-  const { server: other } = await launch('other');
-  await using _other = other;
+  await using one = await launch('one');
+  await using other = await launch('other');
   using atOne = new Registry(one.socketPath);
   using atOther = new Registry(other.socketPath);
   const rows = [...(await acrossRows(sizes, directory.path, { other, atOne, atOther }))];
@@ -78,7 +78,7 @@ export async function severalServersRows(sizes: ScaleSizes): Promise<readonly Ro
 }
 
 interface Servers {
-  readonly other: ProbedServer['server'];
+  readonly other: LaunchedServer;
   readonly atOne: Registry;
   readonly atOther: Registry;
 }
@@ -114,7 +114,7 @@ async function acrossRows(
 /** Entries come and go while the agents have no server. */
 async function failOver(
   simulator: Simulator,
-  dying: ProbedServer['server'],
+  dying: LaunchedServer,
   registry: Registry,
   manner: Manner,
 ): Promise<{ readonly seconds: number; readonly exact: number }> {

@@ -32,12 +32,12 @@ export async function startRows(sizes: ScaleSizes, cacheDirectory: string): Prom
   const readSeconds = readAll(path);
   progress('starting a server with it');
   const startedMs = performance.now();
-  const { server } = await launchProbedServer({
+  const probed = await launchProbedServer({
     directory: directory.path,
     readyLimitMs: READY_LIMIT_MS,
     config: { plugins: { DataStore: { sql: { database_type: 'sqlite3', connection_string: path } } } },
   });
-  await using _ = server;
+  await using server = probed.server;
   const readySeconds = (performance.now() - startedMs) / 1000;
   const memory = memoryOf(server.process.pid);
   progress('an agent follows its entries beside all the others');

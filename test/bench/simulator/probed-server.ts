@@ -19,7 +19,10 @@ export interface ServerCost extends ProbeReading {
 export interface ProbedServer {
   readonly server: LaunchedServer;
   /** @param options isLoopWatched: otherwise the delays of the event loop are not known, and cost nothing. */
-  costOf(during: () => Promise<unknown>, options?: { readonly isLoopWatched?: boolean }): Promise<ServerCost>;
+  readonly costOf: (
+    during: () => Promise<unknown>,
+    options?: { readonly isLoopWatched?: boolean },
+  ) => Promise<ServerCost>;
 }
 
 /** Its rate limits are off: all the agents of a simulator have one address. */

@@ -94,7 +94,7 @@ export class SimulatedAgent {
 
   async #live(manner: Manner, caughtUp: () => void, signal: AbortSignal): Promise<void> {
     const { connection, counters } = this.#options;
-    for (let failures = 0; !signal.aborted;) {
+    for (let failures = 0; !isOver(signal);) {
       const channel = connection.channel();
       const applied = (change: AuthorizedChange): void => {
         failures = 0;
@@ -105,7 +105,7 @@ export class SimulatedAgent {
         if (manner === 'poll') await this.#poll(applied, signal);
         else await this.#watch(channel, applied, signal);
       } catch (error) {
-        if (signal.aborted) return;
+        if (isOver(signal)) return;
         counters.failed(error);
         connection.discard(connection.channel());
         const delayMs = manner === 'poll' ? POLL_INTERVAL_MS : pauseMs(failures, error);
@@ -178,4 +178,9 @@ export function digestOf(ids: readonly string[]): string {
     .update([...ids].sort().join())
     .digest('hex')
     .slice(0, 16);
+}
+
+/** A function, because the answer changes while something is awaited. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
 }
