@@ -181,7 +181,10 @@ it('the stream carries bundles of other trust domains, tainted authorities and w
   const { value: snapshot } = await stream.messages.next();
   const own = snapshot?.snapshotPage?.bundles[0];
   const { x509Authorities } = await callUnary(bundles, 'GetBundle', {});
-  const foreign = { trustDomain: 'other.example', x509Authorities: [{ asn1: x509Authorities[0]?.asn1 }] };
+  const foreign = {
+    trustDomain: 'other.example',
+    x509Authorities: [{ asn1: x509Authorities[0]?.asn1 ?? Buffer.alloc(0) }],
+  };
   await callUnary(bundles, 'BatchSetFederatedBundle', { bundle: [foreign] });
   const id = await server.createEntry(agent.spiffeId, '/federated', { federatesWith: ['other.example'] });
   const federated = (await stream.messages.next()).value?.delta;
