@@ -4,7 +4,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
 import { createSelfSignedAuthority } from '@bonafide/shared/crypto/self-signed-authority';
-import { createKeySigner } from '@bonafide/shared/crypto/signer';
+import { createKeySigner, type Signer } from '@bonafide/shared/crypto/signer';
 import { verifyX509Svid } from '@bonafide/shared/crypto/verify-x509-svid';
 import { addSeconds, systemClock, type Clock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
@@ -200,7 +200,8 @@ describe('signing threads', () => {
   it('leave the signing to a key manager that lends no key, and end at once when they are closed', async () => {
     const authority = await createAuthority();
     const started = await startThreads(1);
-    const { keyType, publicKey, sign } = authority.signer;
+    const { keyType, publicKey } = authority.signer;
+    const sign: Signer['sign'] = (data, hash) => authority.signer.sign(data, hash);
     const remote = { ...authority, signer: { keyType, publicKey, sign } };
     expect(started.sign(remote, requests(1), systemClock.now())).toBeUndefined();
     const underWay = started.sign(authority, requests(2000), systemClock.now());
