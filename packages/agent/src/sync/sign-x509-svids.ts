@@ -2,12 +2,11 @@
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { errorFromStatusProto } from '@bonafide/shared/rpc/status';
+import { SVID_SECONDS_LEFT } from '@bonafide/shared/rpc/svid-seconds-left';
 import type { SigningRequest, SigningResult, X509SvidSigner } from '../svid-renewal/x509-svid-signer.js';
 import { callServer, type ServerCalls } from './call-server.js';
 
 const LIMIT_MS = 30_000;
-/** Lets a server that is busy serve first what ends first. */
-const SECONDS_LEFT = 'bonafide-svid-seconds-left';
 
 export class ServerSigner implements X509SvidSigner {
   readonly #calls: ServerCalls;
@@ -21,7 +20,7 @@ export class ServerSigner implements X509SvidSigner {
     secondsLeft: number | undefined,
     signal: AbortSignal,
   ): Promise<readonly SigningResult[]> {
-    const metadata = secondsLeft === undefined ? undefined : { [SECONDS_LEFT]: String(secondsLeft) };
+    const metadata = secondsLeft === undefined ? undefined : { [SVID_SECONDS_LEFT]: String(secondsLeft) };
     const { results } = await callServer(this.#calls, (channel) =>
       callUnary(
         channel.client('spire.api.server.svid.v1.SVID'),
