@@ -74,12 +74,24 @@ export class GraphEntry {
   }
 
   toRegistrationEntry(): RegistrationEntry {
+    const { terms } = this;
+    // Field by field: spreading the terms takes several times as long.
     return {
-      ...this.terms,
       id: this.id,
       spiffeId: this.name.id,
       parentId: this.parent.id,
+      selectors: terms.selectors,
+      x509SvidTtlSeconds: terms.x509SvidTtlSeconds,
+      jwtSvidTtlSeconds: terms.jwtSvidTtlSeconds,
+      federatesWith: terms.federatesWith,
+      isAdmin: terms.isAdmin,
+      isDownstream: terms.isDownstream,
       expiresAt: this.expiresAt === undefined ? undefined : new Date(this.expiresAt),
+      dnsNames: terms.dnsNames,
+      storesSvid: terms.storesSvid,
+      hint: terms.hint,
+      disablesX509SvidPrefetch: terms.disablesX509SvidPrefetch,
+      includesJwtSvidJti: terms.includesJwtSvidJti,
       revisionNumber: this.revisionNumber,
       createdAt: new Date(this.createdAt),
     };

@@ -1,5 +1,6 @@
 /** What an entry grants and to whom, without its names and times: a million entries have a few thousand different terms, each kept once. */
 import type { RegistrationEntryContent } from '@bonafide/shared/registration/registration-entry';
+import type { Selector } from '@bonafide/shared/registration/selector';
 
 export type EntryTerms = Omit<RegistrationEntryContent, 'spiffeId' | 'parentId' | 'expiresAt'>;
 
@@ -60,13 +61,27 @@ function keyOf(terms: EntryTerms): string {
     (terms.storesSvid ? 4 : 0) |
     (terms.disablesX509SvidPrefetch ? 8 : 0) |
     (terms.includesJwtSvidJti ? 16 : 0);
-  let key = `${flags} ${terms.x509SvidTtlSeconds ?? ''} ${terms.jwtSvidTtlSeconds ?? ''} ${terms.selectors.length} `;
-  for (const { type, value } of terms.selectors) key += `${type}:${value.length}:${value}`;
-  key += textsKey(terms.federatesWith) + textsKey(terms.dnsNames);
-  return terms.hint === undefined ? key : `${key} ${terms.hint}`;
+  const ttls = `${terms.x509SvidTtlSeconds ?? ''} ${terms.jwtSvidTtlSeconds ?? ''}`;
+  const lists = `${selectorsKey(terms.selectors)}${textsKey(terms.federatesWith)}${textsKey(terms.dnsNames)}`;
+  return terms.hint === undefined ? `${flags} ${ttls} ${lists}` : `${flags} ${ttls} ${lists} ${terms.hint}`;
+}
+
+/** The store hands out the same few arrays over and over. */
+const MAX_REMEMBERED = 20_000;
+const rememberedKeys = new Map<readonly Selector[], string>();
+
+function selectorsKey(selectors: readonly Selector[]): string {
+  const remembered = rememberedKeys.get(selectors);
+  if (remembered !== undefined) return remembered;
+  const parts = selectors.map(({ type, value }) => `${type}:${value.length}:${value}`);
+  const key = `${parts.length} ${parts.join('')}`;
+  if (rememberedKeys.size >= MAX_REMEMBERED) rememberedKeys.clear();
+  rememberedKeys.set(selectors, key);
+  return key;
 }
 
 function textsKey(texts: readonly string[]): string {
+  if (texts.length === 0) return '0 ';
   let key = `${texts.length} `;
   for (const text of texts) key += `${text.length}:${text}`;
   return key;
