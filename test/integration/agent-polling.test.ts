@@ -4,16 +4,16 @@ import type { ServerChannel } from '@bonafide/agent/agent-identity/server-connec
 import type { AuthorizedChange } from '@bonafide/agent/svid-cache/authorized-change';
 import { SvidCache } from '@bonafide/agent/svid-cache/svid-cache';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
-import type { ServiceClient } from '@bonafide/shared/rpc/load-service';
+import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
 import type { ServiceName } from '@bonafide/shared/rpc/services';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { FakeClock } from '@bonafide/testing/fake-clock';
-import { startStubServices } from '@bonafide/testing/stub-services';
+import { startStubServices, StubStatus } from '@bonafide/testing/stub-services';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { waitFor } from '@bonafide/testing/wait-for';
-import { credentials } from '@grpc/grpc-js';
+import { credentials, status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { OWN_SELECTOR } from './agent-in-process.js';
 import { InProcessServer, type Attested } from './server-in-process.js';
@@ -91,6 +91,59 @@ describe('pollEntries', () => {
   });
 });
 
+describe('pollEntries at an old server', () => {
+  it('asks for everything where differences cannot be had, and passes on why it gets nothing', async () => {
+    using directory = createTemporaryDirectory();
+    const socketPath = directory.join('old.sock');
+    let refuses = false;
+    await using old = await startStubServices(socketPath, {
+      'spire.api.server.entry.v1.Entry': {
+        GetAuthorizedEntries: () => {
+          if (refuses) throw new StubStatus(status.RESOURCE_EXHAUSTED, 'rate limit exceeded');
+          return {
+            entries: [
+              {
+                id: 'web',
+                spiffeId: { trustDomain, path: '/web' },
+                parentId: { trustDomain, path: '/spire/agent/join_token/a' },
+                selectors: [OWN_SELECTOR],
+                revisionNumber: 3,
+              },
+              { id: 'malformed' },
+            ],
+          };
+        },
+      },
+      'spire.api.server.bundle.v1.Bundle': { GetBundle: () => ({ trustDomain, sequenceNumber: 7 }) },
+    });
+    const clients = ['spire.api.server.entry.v1.Entry', 'spire.api.server.bundle.v1.Bundle'] as const;
+    const byName = new Map<ServiceName, ServiceClient<ServiceName>>(
+      clients.map((name) => {
+        const { Client } = loadService(name);
+        return [name, new Client(`unix:${socketPath}`, credentials.createInsecure())];
+      }),
+    );
+    const poll = (): Promise<AuthorizedChange> =>
+      pollEntries({
+        channel: {
+          client: <Name extends ServiceName>(name: Name) => byName.get(name) as ServiceClient<Name>,
+        },
+        known: () => undefined,
+        log: silentLogger,
+        signal: never,
+      });
+    expect(await poll()).toMatchObject({
+      kind: 'snapshot',
+      entries: [{ id: 'web', spiffeId: 'spiffe://example.org/web', revisionNumber: 3 }],
+      bundles: [{ trustDomain, sequenceNumber: 7 }],
+    });
+    expect(old.calls.map(({ method }) => method)).toEqual(['GetAuthorizedEntries', 'GetBundle']);
+    refuses = true;
+    await expect(poll()).rejects.toMatchObject({ reason: 'resource_exhausted' });
+    for (const client of byName.values()) client.close();
+  });
+});
+
 describe('EntrySync with a server that has no Watch', () => {
   it('polls every few seconds instead', async () => {
     await using server = await InProcessServer.start();
@@ -99,7 +152,6 @@ describe('EntrySync with a server that has no Watch', () => {
     using directory = createTemporaryDirectory();
     const socketPath = directory.join('old.sock');
     await using old = await startStubServices(socketPath, { 'grpc.health.v1.Health': {} });
-    const { loadService } = await import('@bonafide/shared/rpc/load-service');
     const { Client } = loadService('bonafide.sync.v1.Sync');
     const sync = new Client(`unix:${socketPath}`, credentials.createInsecure());
     const channel: ServerChannel = {
@@ -116,6 +168,7 @@ describe('EntrySync with a server that has no Watch', () => {
       connection: {
         channel: () => channel,
         discard: () => false,
+        confirm: () => undefined,
         hasAlternative: () => Promise.resolve(false),
         moveAway: () => Promise.resolve(false),
       },

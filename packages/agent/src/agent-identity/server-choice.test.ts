@@ -39,6 +39,27 @@ describe('ServerChoice', () => {
     expect(choice.current).not.toBe(third);
   });
 
+  it('tries servers again that had failed, once the present one has worked', () => {
+    const choice = choose(A, B);
+    const first = choice.current;
+    choice.leave(first);
+    const second = choice.current;
+    choice.confirm(first); // a late answer
+    choice.confirm(second);
+    expect(choice.leave(second)).toBe(true);
+    expect(choice.current).toBe(first);
+  });
+
+  it('does not go back to a server that is about to stop', () => {
+    const choice = choose(A, B, C);
+    const stopping = choice.current;
+    const [next = stopping] = [A, B, C].filter((address) => address !== stopping);
+    choice.take(next);
+    choice.leave(next);
+    expect([stopping, next]).not.toContain(choice.current);
+    expect(choice.leave(choice.current)).toBe(false);
+  });
+
   it('stays when a call that began at an earlier server fails late', () => {
     const choice = choose(A, B);
     const first = choice.current;

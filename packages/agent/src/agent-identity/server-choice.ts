@@ -53,9 +53,17 @@ export class ServerChoice {
     return isFresh;
   }
 
-  /** The server at this address works, and is preferred from now on. */
+  /** The server at this address has answered, and is preferred to the present one from now on. */
   take(address: ServerAddress): void {
+    this.#left.clear();
+    this.#left.add(this.#current);
+    this.#left.delete(address);
     this.#current = address;
+  }
+
+  /** The present server works: those that were left before it may work again by the time it does not. */
+  confirm(address: ServerAddress): void {
+    if (address === this.#current) this.#left.clear();
   }
 
   /** Where else to go while the present server still works, in random order; its own name too, if several machines go by it. */

@@ -40,6 +40,8 @@ export interface ServerChannels {
    * behind its back. @returns whether the next call goes to a server that has not failed yet.
    */
   discard(channel: ServerChannel): boolean;
+  /** The server has answered on it. */
+  confirm(channel: ServerChannel): void;
   /** Whether there may be another server to go to. */
   hasAlternative(): Promise<boolean>;
   /**
@@ -55,6 +57,8 @@ export class ServerConnection implements ServerChannels {
   #authorities: readonly Buffer[] | 'unverified' = [];
   #identity: X509Svid | undefined;
   #channel: OpenChannel | undefined;
+  /** Of identity and bundle. */
+  #generation = 0;
   /** Lives as long as the present identity. */
   #scope = new AbortController();
 
@@ -76,6 +80,7 @@ export class ServerConnection implements ServerChannels {
   /** `unverified` believes whoever answers; only an explicit insecure bootstrap may ask for it. */
   trust(authorities: readonly Buffer[] | 'unverified'): void {
     this.#authorities = authorities;
+    this.#generation += 1;
     this.#retire();
   }
 
@@ -83,6 +88,7 @@ export class ServerConnection implements ServerChannels {
   identify(identity: X509Svid | undefined): void {
     const former = this.#scope;
     this.#identity = identity;
+    this.#generation += 1;
     this.#scope = new AbortController();
     this.#retire();
     former.abort();
@@ -106,24 +112,34 @@ export class ServerConnection implements ServerChannels {
     return isPresent || channel.identity === undefined ? this.#choice.leave(channel.address) : true;
   }
 
+  confirm(channel: ServerChannel): void {
+    if (channel instanceof OpenChannel) this.#choice.confirm(channel.address);
+  }
+
   async hasAlternative(): Promise<boolean> {
     return (await this.#choice.alternatives()).length > 0;
   }
 
   async moveAway(channel: ServerChannel, signal: AbortSignal): Promise<boolean> {
+    if (!(channel instanceof OpenChannel)) return false;
     for (const address of await this.#choice.alternatives()) {
       if (signal.aborted) return false;
+      const generation = this.#generation;
       const next = this.#open(this.#identity, address);
       const isReady = await next.isReady(TAKEOVER_LIMIT_MS, signal);
-      const isOutdated = channel !== this.#channel;
-      if (isReady && !isOutdated) {
-        this.#choice.take(address);
-        this.#retire();
-        this.#channel = next;
-        return true;
+      // Another call has failed there, and has gone elsewhere.
+      const hasLeft = this.#choice.current !== channel.address;
+      if (!isReady || hasLeft || signal.aborted) {
+        next.close();
+        if (hasLeft) return true;
+        continue;
       }
-      next.close();
-      if (isOutdated) return true;
+      this.#choice.take(address);
+      this.#retire();
+      // The server answers, but what was renewed meanwhile takes effect with the next channel.
+      if (generation === this.#generation) this.#channel = next;
+      else next.close();
+      return true;
     }
     return false;
   }

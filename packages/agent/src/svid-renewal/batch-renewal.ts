@@ -185,6 +185,8 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
     const { clock, kind, log, onRecovered, policy } = this.#options;
     if (signal.aborted) return;
     const { entryIds, secondsLeft } = this.#queue.take(this.#limit.size, clock.now());
+    // They may have been released while it was another's turn.
+    if (entryIds.length === 0) return;
     const entries = entryIds.flatMap((id) => this.#wanted.get(id)?.entry ?? []);
     try {
       this.#takeResults(entries, await kind.obtain(entries, secondsLeft, signal));

@@ -75,6 +75,7 @@ const delta = (revision: number): WatchResponse => ({
 /** Servers by address: the first is the present one. */
 class ScriptedConnection implements ServerChannels, Disposable {
   discarded = 0;
+  confirmed = 0;
   isOtherThere = true;
   readonly #channels: ServerChannel[];
   readonly #clients: { close(): void }[] = [];
@@ -97,6 +98,9 @@ class ScriptedConnection implements ServerChannels, Disposable {
   discard(): boolean {
     this.discarded += 1;
     return false;
+  }
+  confirm(): void {
+    this.confirmed += 1;
   }
   hasAlternative(): Promise<boolean> {
     return Promise.resolve(this.#channels.length > 1);
@@ -244,6 +248,7 @@ describe('EntrySync', () => {
             },
           }),
           discard: () => true,
+          confirm: () => undefined,
           hasAlternative: () => Promise.resolve(true),
           moveAway: () => Promise.resolve(false),
         },

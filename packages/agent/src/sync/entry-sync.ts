@@ -102,7 +102,7 @@ export class EntrySync {
         agentVersion,
         signal,
         apply: (change, reached) => {
-          this.#apply(change, reached);
+          this.#apply(change, reached, channel);
         },
         onDrain: (spreadMs) => {
           leaving ??= this.#leave(channel, spreadMs, AbortSignal.any([signal, ended.signal]), departure);
@@ -146,7 +146,7 @@ export class EntrySync {
       const scope = AbortSignal.any([signal, channel.superseded]);
       try {
         const change = await pollEntries({ channel, known: (id) => cache.entry(id), log, signal: scope });
-        this.#apply(change, undefined);
+        this.#apply(change, undefined, channel);
         await sleep(clock, POLL_INTERVAL_MS * (0.9 + 0.2 * random()), scope);
       } catch (error) {
         if (isOver(scope)) continue;
@@ -155,13 +155,14 @@ export class EntrySync {
     }
   }
 
-  #apply(change: AuthorizedChange, cursor: WatchCursor | undefined): void {
-    const { clock, onConnected } = this.#options;
+  #apply(change: AuthorizedChange, cursor: WatchCursor | undefined, channel: ServerChannel): void {
+    const { clock, connection, onConnected } = this.#options;
     const wasConnected = this.#isConnected;
     this.#options.apply(change, cursor);
     this.#isConnected = true;
     this.#lastSyncAt = clock.now();
     this.#retry.reset();
+    connection.confirm(channel);
     if (!wasConnected) onConnected?.();
     this.#firstSync?.();
     this.#firstSync = undefined;

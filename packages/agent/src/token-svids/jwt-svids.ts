@@ -11,6 +11,7 @@ import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { trustDomainOf } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { JwtSvid } from '@bonafide/shared/svid/jwt-svid';
+import { retryPauseMs } from '../agent-identity/retry-pause.js';
 import type { SvidCache } from '../svid-cache/svid-cache.js';
 import type { JwtSvidSigner } from './jwt-svid-signer.js';
 import { isTrustedKey, verifyOnceKeyIsKnown } from './token-authorities.js';
@@ -127,7 +128,7 @@ export class JwtSvids {
   }
 
   async #obtain(key: string, entry: RegistrationEntry, audience: readonly string[]): Promise<JwtSvid> {
-    const { clock, log, maximumKept, signal, signer } = this.#options;
+    const { clock, log, maximumKept, random, signal, signer } = this.#options;
     try {
       const token = await signer.sign({ entryId: entry.id, audience }, signal);
       const svid = await this.#verified(token, entry, audience);
@@ -147,8 +148,8 @@ export class JwtSvids {
       if (isRefusal(error)) {
         this.#kept.delete(key);
       } else {
-        const retryAfterMs = error instanceof BonafideError ? (error.retryAfterMs ?? 0) : 0;
-        this.#restsUntilMs = clock.monotonicMs() + Math.max(this.#retry.nextDelayMs(), retryAfterMs);
+        const pauseMs = retryPauseMs(this.#retry.nextDelayMs(), error, random);
+        this.#restsUntilMs = clock.monotonicMs() + pauseMs;
       }
       throw error;
     }
