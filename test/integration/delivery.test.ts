@@ -120,6 +120,55 @@ describe('delivery receipts', () => {
     expect(deleted.stdout).toMatch(/^bundle deleted\.\nDelivered to 1 of 1 agent in /);
   });
 
+  it('cover authorities, federation relationships and agents that are sent away', async () => {
+    await using server = await InProcessServer.start();
+    const [agent, other] = [await server.attestNew(), await server.attestNew()];
+    await watch(server, agent, true);
+    await watch(server, other, true);
+
+    const all = /Delivered to 2 of 2 agents in /;
+    for (const kind of ['x509', 'jwt', 'wit']) {
+      const prepared = await run(server, `localauthority ${kind} prepare --wait`);
+      expect(prepared).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(all) as string });
+      const [old, next] = await Promise.all(
+        ['Active', 'Prepared'].map(async (slot) => {
+          const { stdout } = await run(server, `localauthority ${kind} show`);
+          return new RegExp(`${slot} [^:]+:\\n  Authority ID: (\\S+)`).exec(stdout)?.[1] ?? '';
+        }),
+      );
+      // Which one signs is not for the agents to know.
+      const activated = await run(server, `localauthority ${kind} activate --authority-id ${next} --wait`);
+      expect(activated).toMatchObject({ code: 0, stderr: '' });
+      for (const verb of ['taint', 'revoke']) {
+        const withdrawn = await run(server, `localauthority ${kind} ${verb} --authority-id ${old} --wait`);
+        expect(withdrawn).toMatchObject({
+          code: 0,
+          stderr: '',
+          stdout: expect.stringMatching(all) as string,
+        });
+      }
+    }
+
+    const flags =
+      '--trust-domain partner.example --bundle-endpoint-url https://localhost:1/ --bundle-endpoint-profile https_web';
+    const created = await run(server, `federation create ${flags} --wait --output json`);
+    expect(created.code).toBe(0);
+    expect(JSON.parse(created.stdout)).toMatchObject({
+      results: [{ status: { code: 0 } }],
+      delivery: { concerned: 0, revisions: [expect.any(Number)] },
+    });
+    for (const line of [`federation update ${flags} --wait`, 'federation delete --id partner.example --wait'])
+      expect(await run(server, line)).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining('No agent') as string,
+      });
+
+    const banned = await run(server, `agent ban --spiffe-id ${agent.spiffeId} --wait`);
+    expect(banned).toMatchObject({ code: 0, stderr: '' });
+    const evicted = await run(server, `agent evict --spiffe-id ${other.spiffeId} --wait --output json`);
+    expect(JSON.parse(evicted.stdout)).toMatchObject({ delivery: { undelivered: [] } });
+  });
+
   it('count an agent that polls when it asks again', async () => {
     await using server = await InProcessServer.start();
     const agent = await server.attestNew();

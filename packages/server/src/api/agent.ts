@@ -6,6 +6,7 @@ import { x509SvidToProto } from '@bonafide/shared/rpc/codec/x509-svid';
 import type { SPIFFEID__Output } from '@bonafide/shared/rpc/gen/spire/api/types/SPIFFEID';
 import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
+import { sendRevisions } from '@bonafide/shared/rpc/revision-header';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { unixSeconds } from '@bonafide/shared/runtime/clock';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
@@ -74,16 +75,16 @@ export function createAgentHandlers(options: AgentApiOptions): Handlers<'spire.a
       return agentToProto(node, outputMask);
     }),
 
-    DeleteAgent: unaryHandler(callContext, async ({ id }, _call, { log }) => {
+    DeleteAgent: unaryHandler(callContext, async ({ id }, call, { log }) => {
       const agentId = agentIdFromProto(id);
-      await agents.evict(agentId);
+      sendRevisions(call, [await agents.evict(agentId)]);
       log.info({ agent_id: agentId }, 'Agent deleted');
       return {};
     }),
 
-    BanAgent: unaryHandler(callContext, async ({ id }, _call, { log }) => {
+    BanAgent: unaryHandler(callContext, async ({ id }, call, { log }) => {
       const agentId = agentIdFromProto(id);
-      await agents.ban(agentId);
+      sendRevisions(call, [await agents.ban(agentId)]);
       log.info({ agent_id: agentId }, 'Agent banned');
       return {};
     }),

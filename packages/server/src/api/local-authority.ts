@@ -3,6 +3,7 @@ import type { handleUnaryCall } from '@grpc/grpc-js';
 import type { AuthorityState } from '@bonafide/shared/rpc/gen/spire/api/server/localauthority/v1/AuthorityState';
 import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
+import { sendRevisions } from '@bonafide/shared/rpc/revision-header';
 import { unixSeconds } from '@bonafide/shared/runtime/clock';
 import { callContext } from '../access/call-context.js';
 import type { AuthorityByHand } from '../authority/authority-by-hand.js';
@@ -43,13 +44,17 @@ export function createLocalAuthorityHandlers({
     TaintWITAuthority: taint(wit),
     RevokeWITAuthority: revoke(wit),
 
-    TaintX509UpstreamAuthority: unaryHandler(callContext, async ({ subjectKeyId }) => ({
-      upstreamAuthoritySubjectKeyId: await upstream.taint(subjectKeyId),
-    })),
+    TaintX509UpstreamAuthority: unaryHandler(callContext, async (request, call) => {
+      const { subjectKeyId, revision } = await upstream.taint(request.subjectKeyId);
+      sendRevisions(call, [revision]);
+      return { upstreamAuthoritySubjectKeyId: subjectKeyId };
+    }),
 
-    RevokeX509UpstreamAuthority: unaryHandler(callContext, async ({ subjectKeyId }) => ({
-      upstreamAuthoritySubjectKeyId: await upstream.revoke(subjectKeyId),
-    })),
+    RevokeX509UpstreamAuthority: unaryHandler(callContext, async (request, call) => {
+      const { subjectKeyId, revision } = await upstream.revoke(request.subjectKeyId);
+      sendRevisions(call, [revision]);
+      return { upstreamAuthoritySubjectKeyId: subjectKeyId };
+    }),
   };
 }
 
@@ -79,32 +84,38 @@ function stateOf<Authority extends AuthorityRecord, Request>(
 function prepare<Authority extends AuthorityRecord, Request>(
   authorities: AuthorityByHand<Authority>,
 ): handleUnaryCall<Request, { preparedAuthority: AuthorityState }> {
-  return unaryHandler(callContext, async () => ({
-    preparedAuthority: stateToProto(await authorities.prepare()),
-  }));
+  return unaryHandler(callContext, async (_request, call) => {
+    const { record, revision } = await authorities.prepare();
+    sendRevisions(call, [revision]);
+    return { preparedAuthority: stateToProto(record) };
+  });
 }
 
 function activate<Authority extends AuthorityRecord, Request extends NamesAuthority>(
   authorities: AuthorityByHand<Authority>,
 ): handleUnaryCall<Request, { activatedAuthority: AuthorityState }> {
-  return unaryHandler(callContext, async ({ authorityId }) => ({
-    activatedAuthority: stateToProto(await authorities.activate(authorityId)),
-  }));
+  return unaryHandler(callContext, async ({ authorityId }, call) => {
+    const { record, revision } = await authorities.activate(authorityId);
+    sendRevisions(call, [revision]);
+    return { activatedAuthority: stateToProto(record) };
+  });
 }
 
 function taint<Authority extends AuthorityRecord, Request extends NamesAuthority>(
   authorities: AuthorityByHand<Authority>,
 ): handleUnaryCall<Request, { taintedAuthority: AuthorityState }> {
-  return unaryHandler(callContext, async ({ authorityId }) => ({
-    taintedAuthority: stateToProto(await authorities.taint(authorityId)),
-  }));
+  return unaryHandler(callContext, async ({ authorityId }, call) => {
+    const { record, revision } = await authorities.taint(authorityId);
+    sendRevisions(call, [revision]);
+    return { taintedAuthority: stateToProto(record) };
+  });
 }
 
 function revoke<Authority extends AuthorityRecord, Request extends NamesAuthority>(
   authorities: AuthorityByHand<Authority>,
 ): handleUnaryCall<Request, { revokedAuthority: AuthorityState }> {
-  return unaryHandler(callContext, async ({ authorityId }) => {
-    await authorities.revoke(authorityId);
+  return unaryHandler(callContext, async ({ authorityId }, call) => {
+    sendRevisions(call, [await authorities.revoke(authorityId)]);
     return { revokedAuthority: { authorityId } };
   });
 }

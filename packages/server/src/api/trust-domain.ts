@@ -15,11 +15,16 @@ import { inField } from '@bonafide/shared/rpc/codec/field';
 import type { FederationRelationship as RelationshipProto } from '@bonafide/shared/rpc/gen/spire/api/types/FederationRelationship';
 import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
+import { sendRevisions } from '@bonafide/shared/rpc/revision-header';
 import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/status';
 import { parseTrustDomainOrId, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { callContext, type AuthorizedCallContext } from '../access/call-context.js';
 import type { BundleRefresh } from '../federation/bundle-refresh.js';
-import type { FederationRelationships, HeldRelationship } from '../federation/relationships.js';
+import type {
+  FederationRelationships,
+  HeldRelationship,
+  WrittenRelationship,
+} from '../federation/relationships.js';
 import { pageFromProto } from './request/page.js';
 
 export interface TrustDomainApiOptions {
@@ -46,34 +51,33 @@ export function createTrustDomainHandlers({
       heldToProto(await relationships.get(trustDomainFrom(trustDomain)), outputMask),
     ),
 
-    BatchCreateFederationRelationship: unaryHandler(callContext, async (request, _call, context) => ({
-      results: await each(request.federationRelationships, context, async (item) => {
+    BatchCreateFederationRelationship: unaryHandler(callContext, async (request, call, context) => ({
+      results: await each(request.federationRelationships, { call, context }, async (item) => {
         const { relationship, bundle } = converted(() => federationRelationshipFromProto(item));
         const created = await named('failed to create federation relationship', () =>
           relationships.create(relationship, bundle),
         );
-        return { federationRelationship: heldToProto(created, request.outputMask) };
+        return written(created, request.outputMask);
       }),
     })),
 
-    BatchUpdateFederationRelationship: unaryHandler(callContext, async (request, _call, context) => {
+    BatchUpdateFederationRelationship: unaryHandler(callContext, async (request, call, context) => {
       const mask = federationMaskFromProto(request.inputMask);
       return {
-        results: await each(request.federationRelationships, context, async (item) => {
+        results: await each(request.federationRelationships, { call, context }, async (item) => {
           const { trustDomain, endpoint, bundle } = converted(() => federationUpdateFromProto(item, mask));
           const updated = await named('failed to update federation relationship', () =>
             relationships.update(trustDomain, endpoint, bundle),
           );
-          return { federationRelationship: heldToProto(updated, request.outputMask) };
+          return written(updated, request.outputMask);
         }),
       };
     }),
 
-    BatchDeleteFederationRelationship: unaryHandler(callContext, async ({ trustDomains }, _call, context) => {
-      const results = await each(trustDomains, context, async (name) => {
+    BatchDeleteFederationRelationship: unaryHandler(callContext, async ({ trustDomains }, call, context) => {
+      const results = await each(trustDomains, { call, context }, async (name) => {
         if (name === '') throw invalidArgument('missing trust domain');
-        await relationships.delete(trustDomainFrom(name));
-        return {};
+        return { revision: await relationships.delete(trustDomainFrom(name)), answer: {} };
       });
       return {
         results: results.map((result, index) => ({
@@ -133,22 +137,39 @@ interface ItemResult {
   readonly federationRelationship?: RelationshipProto;
 }
 
+interface WrittenItem {
+  readonly revision: number;
+  readonly answer: { readonly federationRelationship?: RelationshipProto };
+}
+
+function written(relationship: WrittenRelationship, mask: FederationMask | null): WrittenItem {
+  const answer = { federationRelationship: heldToProto(relationship, mask) };
+  return { revision: relationship.revision, answer };
+}
+
 /** One after the other, as each is a transaction; every item has a status of its own. */
 async function each<Item>(
   items: readonly Item[],
-  context: AuthorizedCallContext,
-  work: (item: Item) => Promise<{ readonly federationRelationship?: RelationshipProto }>,
+  {
+    call,
+    context,
+  }: { readonly call: Parameters<typeof sendRevisions>[0]; readonly context: AuthorizedCallContext },
+  work: (item: Item) => Promise<WrittenItem>,
 ): Promise<ItemResult[]> {
   if (items.length > MAX_BATCH) {
     throw invalidArgument(`${items.length} items are too many; at most ${MAX_BATCH} are accepted`);
   }
   const results: ItemResult[] = [];
+  const revisions: number[] = [];
   for (const item of items) {
     try {
-      results.push({ ...(await work(item)), status: OK_STATUS_PROTO });
+      const { revision, answer } = await work(item);
+      revisions.push(revision);
+      results.push({ ...answer, status: OK_STATUS_PROTO });
     } catch (error) {
       results.push({ status: statusProtoFromError(error, context) });
     }
   }
+  sendRevisions(call, revisions);
   return results;
 }

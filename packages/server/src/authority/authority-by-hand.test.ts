@@ -76,7 +76,9 @@ describe.each(KINDS)('%s authorities by hand', (kind) => {
   async function replaceActive(): Promise<string> {
     const before = activeId(kind);
     clock.jumpWallClock(1000); // authorities are told apart by the second in which they begin
-    const { authorityId } = await byHand().prepare();
+    const {
+      record: { authorityId },
+    } = await byHand().prepare();
     await byHand().activate(authorityId);
     return before;
   }
@@ -89,7 +91,9 @@ describe.each(KINDS)('%s authorities by hand', (kind) => {
       old: undefined,
     });
 
-    const { authorityId: second } = await byHand().prepare();
+    const {
+      record: { authorityId: second },
+    } = await byHand().prepare();
     expect(byHand().state()).toMatchObject({
       active: { authorityId: first },
       prepared: { authorityId: second },
@@ -100,7 +104,9 @@ describe.each(KINDS)('%s authorities by hand', (kind) => {
     ]);
     expect(activeId(kind)).toBe(first);
 
-    expect(await byHand().activate(second)).toMatchObject({ authorityId: second, slot: 'active' });
+    expect(await byHand().activate(second)).toMatchObject({
+      record: { authorityId: second, slot: 'active' },
+    });
     expect(activeId(kind)).toBe(second);
     expect(byHand().state()).toMatchObject({ prepared: undefined, old: { authorityId: first } });
 
@@ -156,7 +162,9 @@ describe.each(KINDS)('%s authorities by hand', (kind) => {
   it('refuse what would leave SVIDs without an authority, with the words of SPIRE', async () => {
     const old = await replaceActive();
     const active = activeId(kind);
-    const { authorityId: prepared } = await byHand().prepare();
+    const {
+      record: { authorityId: prepared },
+    } = await byHand().prepare();
     const before = await published(kind);
     const invalid = (message: string): object => ({ reason: 'invalid_argument', message });
 
@@ -196,9 +204,13 @@ describe.each(KINDS)('%s authorities by hand', (kind) => {
   });
 
   it('prepared anew put the prepared one aside and keep it published', async () => {
-    const { authorityId: aside } = await byHand().prepare();
+    const {
+      record: { authorityId: aside },
+    } = await byHand().prepare();
     clock.jumpWallClock(1000);
-    const { authorityId: next } = await byHand().prepare();
+    const {
+      record: { authorityId: next },
+    } = await byHand().prepare();
     expect(byHand().state()).toMatchObject({ prepared: { authorityId: next }, old: { authorityId: aside } });
     expect((await published(kind)).map(({ id }) => id)).toContain(aside);
     await expect(byHand().activate(aside)).rejects.toMatchObject({ reason: 'failed_precondition' });
@@ -228,7 +240,7 @@ it('whoever stands under an X.509 authority hears when one is tainted or revoked
   let heard = 0;
   rotation.onRotation(() => (heard += 1));
   const first = activeId('x509');
-  await rotation.x509.activate((await rotation.x509.prepare()).authorityId);
+  await rotation.x509.activate((await rotation.x509.prepare()).record.authorityId);
   expect(heard).toBe(1);
   await rotation.x509.taint(first);
   expect(heard).toBe(2);

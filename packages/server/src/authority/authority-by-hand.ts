@@ -26,6 +26,12 @@ export interface AuthorityState<Authority extends AuthorityRecord> {
   readonly old: Authority | undefined;
 }
 
+/** What a change left, and the revision in which it did. */
+export interface ChangedAuthority<Authority extends AuthorityRecord> {
+  readonly record: Authority;
+  readonly revision: number;
+}
+
 export class AuthorityByHand<Authority extends AuthorityRecord> {
   readonly #options: AuthorityByHandOptions<Authority>;
 
@@ -42,17 +48,17 @@ export class AuthorityByHand<Authority extends AuthorityRecord> {
   }
 
   /** In place of one that is prepared already, which becomes old. */
-  prepare(): Promise<Authority> {
+  prepare(): Promise<ChangedAuthority<Authority>> {
     const { slots, loop, words } = this.#options;
     return loop.take(async (signal) => {
       this.state();
-      await inWords(`failed to prepare ${words}`, () => slots.prepare(signal));
-      return present(slots.in('prepared')[0]);
+      const revision = await inWords(`failed to prepare ${words}`, () => slots.prepare(signal));
+      return { record: present(slots.in('prepared')[0]), revision };
     });
   }
 
   /** @throws BonafideError `invalid_argument` unless it is the prepared one, `failed_precondition` when that must not sign. */
-  async activate(authorityId: string): Promise<Authority> {
+  async activate(authorityId: string): Promise<ChangedAuthority<Authority>> {
     const { slots, loop } = this.#options;
     if (authorityId === '') throw invalidArgument('no authority ID provided');
     return loop.take(async () => {
@@ -67,13 +73,13 @@ export class AuthorityByHand<Authority extends AuthorityRecord> {
           'the prepared authority is tainted or its key is lost; prepare another one',
         );
       }
-      await slots.activate();
-      return present(slots.in('active')[0]);
+      const revision = present(await slots.activate());
+      return { record: present(slots.in('active')[0]), revision };
     });
   }
 
   /** @throws BonafideError `invalid_argument` unless it is an old one, `failed_precondition` under an upstream authority. */
-  async taint(authorityId: string): Promise<Authority> {
+  async taint(authorityId: string): Promise<ChangedAuthority<Authority>> {
     const { slots, loop, words, onWithdrawal } = this.#options;
     this.#refuseUnderUpstream('tainted');
     if (authorityId === '') throw invalidArgument('no authority ID provided');
@@ -84,22 +90,23 @@ export class AuthorityByHand<Authority extends AuthorityRecord> {
       const record = slots.in('old').find((old) => old.authorityId === authorityId);
       if (record === undefined)
         throw invalidArgument(await this.#notOurs('unexpected authority ID', authorityId));
-      await inWords(`failed to taint ${words}`, () => slots.taint(record));
+      const revision = await inWords(`failed to taint ${words}`, () => slots.taint(record));
       onWithdrawal();
-      return record;
+      return { record, revision };
     });
   }
 
-  /** @throws BonafideError `invalid_argument` unless it is an old one that is tainted, `failed_precondition` under an upstream authority. */
-  async revoke(authorityId: string): Promise<void> {
+  /** @throws BonafideError `invalid_argument` unless it is an old one that is tainted, `failed_precondition` under an upstream authority. @returns the revision. */
+  async revoke(authorityId: string): Promise<number> {
     const { slots, loop, words, onWithdrawal } = this.#options;
     this.#refuseUnderUpstream('revoked');
     if (authorityId === '') throw invalidArgument('invalid authority ID: no authority ID provided');
     return loop.take(async () => {
       const refusal = await this.#refusalToRevoke(authorityId);
       if (refusal !== undefined) throw invalidArgument(`invalid authority ID: ${refusal}`);
-      await inWords(`failed to revoke ${words}`, () => slots.revoke(authorityId));
+      const revision = await inWords(`failed to revoke ${words}`, () => slots.revoke(authorityId));
       onWithdrawal();
+      return revision;
     });
   }
 
@@ -134,17 +141,17 @@ export class AuthorityByHand<Authority extends AuthorityRecord> {
 }
 
 /** What failed keeps its reason; the operator is told what it was done for. */
-async function inWords(words: string, work: () => Promise<void>): Promise<void> {
+async function inWords<T>(words: string, work: () => Promise<T>): Promise<T> {
   try {
-    await work();
+    return await work();
   } catch (error) {
     if (!(error instanceof BonafideError)) throw error;
     throw new BonafideError(error.reason, `${words}: ${errorMessage(error)}`, { cause: error });
   }
 }
 
-function present<Authority>(record: Authority | undefined): Authority {
-  if (record === undefined)
+function present<T>(written: T | undefined): T {
+  if (written === undefined)
     throw new BonafideError('internal', 'the authority that was written is not there');
-  return record;
+  return written;
 }

@@ -85,8 +85,8 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     return { prepared: find('prepared'), active: find('active') };
   }
 
-  /** The key first, then record and bundle in one transaction: whenever we die, what is recorded can sign and is published. */
-  async prepare(signal: AbortSignal): Promise<void> {
+  /** The key first, then record and bundle in one transaction: whenever we die, what is recorded can sign and is published. @returns the revision. */
+  async prepare(signal: AbortSignal): Promise<number> {
     const { trustDomain, store, maker, ttlSeconds, clock, log } = this.#options;
     const name = randomBytes(NAME_BYTES).toString('base64url');
     const keyId = `${maker.keyIdPrefix}${name}`;
@@ -100,10 +100,11 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     // One that was prepared and is of no use never signs, but it was published: validators keep it until it expires, as they do every other.
     const replaced = this.in('prepared');
     let made;
+    let revision;
     try {
       made = await maker.make(request, signal);
       const { record, additions } = made;
-      await this.write(async (transaction) => {
+      revision = await this.write(async (transaction) => {
         await retire(transaction, replaced);
         await transaction.authorities.put(record);
         await editOwnBundle(transaction, trustDomain, (bundle) => appendToBundle(bundle, additions));
@@ -115,14 +116,15 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     for (const { keyId: replacedKeyId } of replaced) await this.#keys.delete(replacedKeyId);
     const { authorityId, notAfter } = made.record;
     log.info({ authority_id: authorityId, expires_at: notAfter.toISOString() }, `${maker.words} prepared`);
+    return revision;
   }
 
-  /** The prepared authority signs from now on; the active one becomes old. Does nothing when none is prepared. */
-  async activate(): Promise<void> {
+  /** The prepared authority signs from now on; the active one becomes old. Does nothing when none is prepared. @returns the revision. */
+  async activate(): Promise<number | undefined> {
     const retired = this.in('active');
     const [next] = this.in('prepared');
-    if (next === undefined) return;
-    await this.write(async (transaction) => {
+    if (next === undefined) return undefined;
+    const revision = await this.write(async (transaction) => {
       await retire(transaction, retired);
       await transaction.authorities.put({ ...next, slot: 'active' });
     });
@@ -132,33 +134,38 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     for (const { keyId } of retired) await this.#keys.delete(keyId);
     const { log, maker } = this.#options;
     log.info({ authority_id: next.authorityId }, `${maker.words} activated`);
+    return revision;
   }
 
-  /** An old authority: what it signed is to be replaced. @throws BonafideError when it is tainted already. */
-  async taint(record: Authority): Promise<void> {
+  /** An old authority: what it signed is to be replaced. @returns the revision. @throws BonafideError when it is tainted already. */
+  async taint(record: Authority): Promise<number> {
     const { trustDomain, maker, log } = this.#options;
-    await this.write(async (transaction) => {
+    const revision = await this.write(async (transaction) => {
       await transaction.authorities.put({ ...record, isTainted: true });
       await editOwnBundle(transaction, trustDomain, (bundle) => maker.taint(bundle, record.authorityId));
     });
     log.warn({ authority_id: record.authorityId }, `${maker.words} tainted`);
+    return revision;
   }
 
-  /** An old authority, or one of the bundle that is not ours: what it signed is accepted no more. @throws BonafideError unless it is tainted. */
-  async revoke(authorityId: string): Promise<void> {
+  /** An old authority, or one of the bundle that is not ours: what it signed is accepted no more. @returns the revision. @throws BonafideError unless it is tainted. */
+  async revoke(authorityId: string): Promise<number> {
     const { trustDomain, maker, log } = this.#options;
-    await this.write(async (transaction) => {
+    const revision = await this.write(async (transaction) => {
       await editOwnBundle(transaction, trustDomain, (bundle) => maker.revoke(bundle, authorityId));
       await transaction.authorities.addRevoked(authorityId);
       const hasRecord = (await transaction.authorities.list()).some((of) => of.authorityId === authorityId);
       if (hasRecord) await transaction.authorities.delete(authorityId);
     });
     log.warn({ authority_id: authorityId }, `${maker.words} revoked`);
+    return revision;
   }
 
   /** What is past its use, of other servers too. */
   prune(): Promise<void> {
-    return this.#pruning.prune(this.in('old'), (work) => this.write(work));
+    return this.#pruning.prune(this.in('old'), async (work) => {
+      await this.write(work);
+    });
   }
 
   /** Somebody has written records or the bundle, perhaps another server. */
@@ -212,14 +219,15 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     return this.#keys.deleteAllBut(new Set(kept));
   }
 
-  /** Changes the bundle, and records of ours with it. @param work reads what is there by the transaction. */
-  async write(work: (transaction: WriteTransaction) => Promise<void>): Promise<void> {
+  /** Changes the bundle, and records of ours with it. @param work reads what is there by the transaction. @returns the revision. */
+  async write(work: (transaction: WriteTransaction) => Promise<void>): Promise<number> {
     const { revision, records } = await this.#options.store.write(async (transaction) => {
       await work(transaction);
       return { revision: transaction.revision, records: await transaction.authorities.list() };
     });
     this.#readRevision = Math.max(this.#readRevision, revision);
     this.#records = this.#ours(records);
+    return revision;
   }
 
   #ours(records: readonly AuthorityRecord[]): readonly Authority[] {

@@ -118,7 +118,7 @@ describe('ServerSvid', () => {
   it('follows the authority also when that changes during a renewal', async () => {
     const { clock, rotation, serverSvid, whenIssued } = await start();
     whenIssued(async () => {
-      await rotation.x509.activate((await rotation.x509.prepare()).authorityId);
+      await rotation.x509.activate((await rotation.x509.prepare()).record.authorityId);
     });
     await clock.advance(HOUR_MS * 0.55);
     await vi.waitFor(async () => {

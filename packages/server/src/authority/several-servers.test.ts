@@ -90,7 +90,7 @@ describe('two servers on one database', () => {
 
   it('notice that the other one revoked a key of theirs', async () => {
     const first = b.activeJwt().keyId;
-    await b.jwt.activate((await b.jwt.prepare()).authorityId);
+    await b.jwt.activate((await b.jwt.prepare()).record.authorityId);
     await b.jwt.taint(first);
     await a.jwt.revoke(first);
     await vi.waitFor(() => {
@@ -166,7 +166,9 @@ describe('two servers on one database', () => {
     ]);
     const held = await bundle();
     expect(held.sequenceNumber).toBe(before + prepared.length);
-    for (const { authorityId, kind } of prepared) {
+    for (const {
+      record: { authorityId, kind },
+    } of prepared) {
       const ids = kind === 'x509' ? x509Ids(held) : held.jwtAuthorities.map(({ keyId }) => keyId);
       expect(ids).toContain(authorityId);
     }

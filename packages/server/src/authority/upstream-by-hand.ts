@@ -20,6 +20,12 @@ export interface UpstreamByHandOptions {
   readonly onWithdrawal: () => void;
 }
 
+export interface WithdrawnAnchor {
+  /** Hex, in lower case. */
+  readonly subjectKeyId: string;
+  readonly revision: number;
+}
+
 export class UpstreamByHand {
   readonly #options: UpstreamByHandOptions;
 
@@ -28,11 +34,11 @@ export class UpstreamByHand {
   }
 
   /**
-   * @param subjectKeyId hex, in either case. @returns it in lower case.
+   * @param subjectKeyId hex, in either case.
    * @throws BonafideError `failed_precondition` without an upstream authority, `invalid_argument` unless old authorities and no others
    * stand under it.
    */
-  taint(subjectKeyId: string): Promise<string> {
+  taint(subjectKeyId: string): Promise<WithdrawnAnchor> {
     const { slots } = this.#options;
     return this.#withdraw(subjectKeyId, {
       refused: 'provided subject key id is not valid',
@@ -44,7 +50,7 @@ export class UpstreamByHand {
   }
 
   /** As `taint`, which must come first. Whatever the upstream authority says, it is not published again. */
-  revoke(subjectKeyId: string): Promise<string> {
+  revoke(subjectKeyId: string): Promise<WithdrawnAnchor> {
     return this.#withdraw(subjectKeyId, {
       refused: 'invalid subject key ID',
       failed: 'failed to revoke X.509 upstream authority',
@@ -63,17 +69,17 @@ export class UpstreamByHand {
       readonly edit: (bundle: TrustBundle, subjectKeyId: string) => TrustBundle;
       readonly also: (transaction: WriteTransaction, subjectKeyId: string) => Promise<void>;
     },
-  ): Promise<string> {
+  ): Promise<WithdrawnAnchor> {
     const { trustDomain, slots, loop, log, hasUpstream, onWithdrawal } = this.#options;
     if (!hasUpstream) {
       throw new BonafideError('failed_precondition', 'upstream authority is not configured');
     }
     const anchor = subjectKeyId.toLowerCase();
-    await loop.take(async () => {
+    const revision = await loop.take(async () => {
       const refusal = refusalOf(anchor, slots);
       if (refusal !== undefined) throw invalidArgument(`${withdrawal.refused}: ${refusal}`);
       try {
-        await slots.write(async (transaction) => {
+        return await slots.write(async (transaction) => {
           await editOwnBundle(transaction, trustDomain, (bundle) => withdrawal.edit(bundle, anchor));
           await withdrawal.also(transaction, anchor);
         });
@@ -86,7 +92,7 @@ export class UpstreamByHand {
     });
     log.warn({ subject_key_id: anchor }, withdrawal.done);
     onWithdrawal();
-    return anchor;
+    return { subjectKeyId: anchor, revision };
   }
 }
 

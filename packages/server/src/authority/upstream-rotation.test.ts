@@ -368,7 +368,9 @@ describe('what the upstream authority publishes', () => {
   });
 
   it('may taint what ours is prepared under: then that is not put to use by hand either', async () => {
-    const { authorityId } = await rotation.x509.prepare();
+    const {
+      record: { authorityId },
+    } = await rotation.x509.prepare();
     await store.write(async ({ authorities }) => {
       const prepared = (await authorities.list()).find(({ slot }) => slot === 'prepared');
       if (prepared !== undefined) await authorities.put({ ...prepared, isTainted: true });
@@ -386,7 +388,9 @@ describe('what the upstream authority publishes', () => {
     upstream.jwtAuthorities = [...upstream.jwtAuthorities, sister];
     await tell(upstream.content());
     await rotation.jwt.revoke('sister');
-    const { authorityId } = await rotation.jwt.prepare();
+    const {
+      record: { authorityId },
+    } = await rotation.jwt.prepare();
     const keyIds = [rotation.activeJwt().keyId, authorityId];
     for (const look of [1, 2]) {
       const bundle = await store.bundles.get(trustDomain);
@@ -406,14 +410,14 @@ describe('an operator who withdraws a root', () => {
 
   it('taints and revokes it after ours has moved to another, and it never comes back', async () => {
     const next = await upstream.addRoot();
-    await rotation.x509.activate((await rotation.x509.prepare()).authorityId);
-    expect(await rotation.upstream.taint(root.id.toUpperCase())).toBe(root.id);
+    await rotation.x509.activate((await rotation.x509.prepare()).record.authorityId);
+    expect(await rotation.upstream.taint(root.id.toUpperCase())).toMatchObject({ subjectKeyId: root.id });
     expect(await bundled()).toEqual([
       [root.id, true],
       [next.id, false],
     ]);
     expect(rotation.x509.state().old).toMatchObject({ isTainted: true });
-    expect(await rotation.upstream.revoke(root.id)).toBe(root.id);
+    expect(await rotation.upstream.revoke(root.id)).toMatchObject({ subjectKeyId: root.id });
     expect(await bundled()).toEqual([[next.id, false]]);
 
     await upstream.tell?.(upstream.content());
@@ -440,7 +444,9 @@ describe('an operator who withdraws a root', () => {
       invalid(`${words}: upstream authority didn't sign the old local authority`),
     );
     const next = await upstream.addRoot();
-    const { authorityId } = await rotation.x509.prepare();
+    const {
+      record: { authorityId },
+    } = await rotation.x509.prepare();
     await expect(rotation.upstream.taint(next.id)).rejects.toMatchObject(
       invalid(`${words}: only upstream authorities signing an old authority can be used`),
     );
@@ -453,7 +459,7 @@ describe('an operator who withdraws a root', () => {
 
   it('is not offered to withdraw the authority below it', async () => {
     const old = rotation.activeX509().authorityId;
-    await rotation.x509.activate((await rotation.x509.prepare()).authorityId);
+    await rotation.x509.activate((await rotation.x509.prepare()).record.authorityId);
     await expect(rotation.x509.taint(old)).rejects.toMatchObject({
       reason: 'failed_precondition',
       message: "local authority can't be tainted if there is an upstream authority",

@@ -12,6 +12,10 @@ export interface HeldRelationship {
   readonly bundle: TrustBundle | undefined;
 }
 
+export interface WrittenRelationship extends HeldRelationship {
+  readonly revision: number;
+}
+
 export interface RelationshipsOptions {
   readonly store: Store;
   readonly trustDomain: TrustDomain;
@@ -61,7 +65,7 @@ export class FederationRelationships {
   async create(
     relationship: FederationRelationship,
     bundle: TrustBundle | undefined,
-  ): Promise<HeldRelationship> {
+  ): Promise<WrittenRelationship> {
     this.#refuseOwn(relationship.trustDomain, 'create');
     if (bundle !== undefined) checkAuthorities(bundle);
     return this.#options.store.write(async (transaction) => {
@@ -83,7 +87,7 @@ export class FederationRelationships {
     trustDomain: TrustDomain,
     changes: Partial<BundleEndpoint>,
     bundle: TrustBundle | undefined,
-  ): Promise<HeldRelationship> {
+  ): Promise<WrittenRelationship> {
     this.#refuseOwn(trustDomain, 'update');
     if (bundle !== undefined) checkAuthorities(bundle);
     return this.#options.store.write(async (transaction) => {
@@ -99,13 +103,14 @@ export class FederationRelationships {
     });
   }
 
-  /** The bundle stays, and with it the trust; it has a deletion of its own. @throws BonafideError `not_found`. */
-  async delete(trustDomain: TrustDomain): Promise<void> {
+  /** The bundle stays, and with it the trust; it has a deletion of its own. @returns the revision. @throws BonafideError `not_found`. */
+  async delete(trustDomain: TrustDomain): Promise<number> {
     const { store } = this.#options;
     if ((await store.federation.get(trustDomain)) === undefined) throw relationshipNotFound();
-    await store.write(async ({ federation }) => {
+    return store.write(async ({ federation, revision }) => {
       if ((await federation.get(trustDomain)) === undefined) throw relationshipNotFound();
       await federation.delete(trustDomain);
+      return revision;
     });
   }
 
@@ -117,13 +122,13 @@ export class FederationRelationships {
 }
 
 async function put(
-  { bundles, federation }: WriteTransaction,
+  { bundles, federation, revision }: WriteTransaction,
   relationship: FederationRelationship,
   bundle: TrustBundle | undefined,
-): Promise<HeldRelationship> {
+): Promise<WrittenRelationship> {
   if (bundle !== undefined) await bundles.put(bundle);
   await federation.put(relationship);
-  return { relationship, bundle: bundle ?? (await bundles.get(relationship.trustDomain)) };
+  return { relationship, bundle: bundle ?? (await bundles.get(relationship.trustDomain)), revision };
 }
 
 function relationshipNotFound(): BonafideError {

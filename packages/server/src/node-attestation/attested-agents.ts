@@ -82,9 +82,9 @@ export class AttestedAgents {
     );
   }
 
-  /** The agent's calls fail and its streams end from the moment this is committed. @throws BonafideError `not_found`. */
-  async ban(agentId: SpiffeId): Promise<void> {
-    await this.#options.store.write(async (transaction) => {
+  /** The agent's calls fail and its streams end from the moment this is committed. @returns the revision. @throws BonafideError `not_found`. */
+  async ban(agentId: SpiffeId): Promise<number> {
+    return this.#options.store.write(async (transaction) => {
       await transaction.nodes.put({
         ...(await existingNode(transaction, agentId)),
         isBanned: true,
@@ -92,15 +92,17 @@ export class AttestedAgents {
         nextSerialNumber: undefined,
         nextExpiresAt: undefined,
       });
+      return transaction.revision;
     });
   }
 
-  /** Forgets the agent; it may attest again. @throws BonafideError `not_found`. */
-  async evict(agentId: SpiffeId): Promise<void> {
-    await this.#options.store.write(async (transaction) => {
+  /** Forgets the agent; it may attest again. @returns the revision. @throws BonafideError `not_found`. */
+  async evict(agentId: SpiffeId): Promise<number> {
+    return this.#options.store.write(async (transaction) => {
       const node = await existingNode(transaction, agentId);
       if (node.attestationType === 'join_token') await deleteTokenAlias(transaction, agentId);
       await transaction.nodes.delete(agentId);
+      return transaction.revision;
     });
   }
 

@@ -3,6 +3,7 @@ import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { addExamples } from '@bonafide/shared/cli/option-values';
 import { outputOption, type OutputFormat } from '@bonafide/shared/cli/output';
 import type { Command } from 'commander';
+import { waitOption, type WaitFlag } from '../delivery/wait-flag.js';
 import { withServer } from '../server-connection.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
 import { changeRelationships } from './change-relationships.js';
@@ -12,14 +13,14 @@ import {
   type RelationshipFlags,
 } from './relationship-flags.js';
 
-interface CreateFlags extends RelationshipFlags, ServerFlags {
+interface CreateFlags extends RelationshipFlags, ServerFlags, WaitFlag {
   readonly output: OutputFormat;
 }
 
 const SERVICE = 'spire.api.server.trustdomain.v1.TrustDomain';
 
 export function federationCreate(command: Command, host: CommandHost): void {
-  addRelationshipFlags(command).addOption(outputOption());
+  addRelationshipFlags(command).addOption(waitOption()).addOption(outputOption());
   addServerFlags(command);
   addExamples(command, [
     'bonafide-server federation create --trust-domain other.example --bundle-endpoint-url https://other.example:8443 --bundle-endpoint-profile https_spiffe --endpoint-spiffe-id spiffe://other.example/spire/server',
@@ -28,7 +29,7 @@ export function federationCreate(command: Command, host: CommandHost): void {
   ]).action(async (flags: CreateFlags) => {
     const relationships = await relationshipsFromFlags(flags, host);
     await withServer(flags, host, (server) =>
-      changeRelationships(relationships, { host, output: flags.output, verb: 'create' }, async (batch) => {
+      changeRelationships(relationships, { server, host, flags, verb: 'create' }, async (batch) => {
         const request = { federationRelationships: batch };
         return (await server.call(SERVICE, 'batchCreateFederationRelationship', request)).results;
       }),

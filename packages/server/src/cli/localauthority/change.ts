@@ -4,6 +4,8 @@ import { addExamples } from '@bonafide/shared/cli/option-values';
 import { outputOption, type OutputFormat } from '@bonafide/shared/cli/output';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { Option, type Command } from 'commander';
+import { printAndWait } from '../delivery/print-and-wait.js';
+import { waitOption, type WaitFlag } from '../delivery/wait-flag.js';
 import { printMessage } from '../print-message.js';
 import { withServer } from '../server-connection.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
@@ -15,7 +17,7 @@ import {
 } from './authority-calls.js';
 import { authorityText } from './authority-text.js';
 
-interface ChangeFlags extends ServerFlags {
+interface ChangeFlags extends ServerFlags, WaitFlag {
   readonly authorityId?: string;
   readonly output: OutputFormat;
 }
@@ -40,7 +42,7 @@ export function authorityChange(
       const words = `ID of the ${calls.words} to ${change}, as show prints it`;
       command.addOption(new Option('--authority-id <id>', words));
     }
-    addServerFlags(command.addOption(outputOption()));
+    addServerFlags(command.addOption(waitOption()).addOption(outputOption()));
     const example = isNamed ? `${usage} --authority-id ${EXAMPLE_IDS[kind]}` : usage;
     addExamples(command, [example]).action(async (flags: ChangeFlags) => {
       const { authorityId = '' } = flags;
@@ -49,14 +51,18 @@ export function authorityChange(
           `an authority ID is required; add --authority-id with an ID as localauthority ${kind} show prints it`,
         );
       }
-      const { message, authority } = await withServer(flags, host, (server) =>
-        calls[change](server, authorityId),
-      );
-      printMessage(host, flags.output, {
-        service: LOCAL_AUTHORITY,
-        name: `spire.api.server.localauthority.v1.${messageVerb}${calls.messageName}Response`,
-        message,
-        pretty: () => `${done} ${calls.words}:\n${authority === null ? '' : authorityText(kind, authority)}`,
+      await withServer(flags, host, async (server) => {
+        const { message, authority } = await calls[change](server, authorityId);
+        await printAndWait(server, host, flags, (delivery) => {
+          printMessage(host, flags.output, {
+            service: LOCAL_AUTHORITY,
+            name: `spire.api.server.localauthority.v1.${messageVerb}${calls.messageName}Response`,
+            message,
+            delivery,
+            pretty: () =>
+              `${done} ${calls.words}:\n${authority === null ? '' : authorityText(kind, authority)}`,
+          });
+        });
       });
     });
   };
