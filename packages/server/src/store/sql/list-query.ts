@@ -30,7 +30,12 @@ export interface Condition {
 }
 
 export type Lead =
-  | { readonly kind: 'column'; readonly where: RawBuilder<SqlBool> }
+  | {
+      readonly kind: 'column';
+      readonly where: RawBuilder<SqlBool>;
+      /** Its index has the rows in another order than that of the key. */
+      readonly isUnordered?: boolean;
+    }
   /** The rows have all of the members, so that any one of them finds them. */
   | { readonly kind: 'all'; readonly table: MemberTable; readonly members: readonly string[] }
   | { readonly kind: 'any'; readonly table: MemberTable; readonly members: readonly string[] };
@@ -39,7 +44,7 @@ export type Lead =
 export interface Source {
   readonly from: RawBuilder<unknown>;
   readonly where: readonly RawBuilder<SqlBool>[];
-  /** The column whose index keeps the order. */
+  /** What the rows are put in the order of. */
   readonly key: RawBuilder<unknown>;
 }
 
@@ -61,7 +66,11 @@ export async function chooseSource(
     .map(({ test }) => test);
   const lead = chosen?.lead;
   if (lead === undefined) return { from: sql.table(table.name), where: tests, key };
-  if (lead.kind === 'column') return { from: sql.table(table.name), where: [lead.where, ...tests], key };
+  if (lead.kind === 'column') {
+    // As an expression, so that no planner walks the key and hopes to meet a match soon.
+    const order = lead.isUnordered === true ? sql`${key} || ''` : key;
+    return { from: sql.table(table.name), where: [lead.where, ...tests], key: order };
+  }
   const { owner, member, name } = lead.table;
   const [first, ...others] = lead.members;
   if (first !== undefined && others.length === 0) {
@@ -150,12 +159,8 @@ export function flagIs(table: ListedTable, column: string, value: boolean, isInd
 /** A number in an indexed column. What is below it is found first and put into order then. */
 export function isBelow(table: ListedTable, column: string, value: number): Condition {
   const ref = sql.ref(`${table.name}.${column}`);
-  const found = sql`select ${sql.ref(table.key)} from ${sql.table(table.name)} where ${sql.ref(column)} < ${value}`;
   return {
     test: sql<SqlBool>`${ref} + 0 < ${value}`,
-    lead: {
-      kind: 'column',
-      where: sql<SqlBool>`${sql.ref(`${table.name}.${table.key}`)} in (${found})`,
-    },
+    lead: { kind: 'column', where: sql<SqlBool>`${ref} < ${value}`, isUnordered: true },
   };
 }
