@@ -184,6 +184,29 @@ describe('a change', () => {
   });
 });
 
+describe('a trust domain', () => {
+  it('is followed by the agents that hold an entry which names it now; our own by all', async () => {
+    const other = exampleTrustDomain('other.example');
+    await store.write(({ bundles }) => bundles.put(exampleBundle(other)));
+    const federatesWith = [other];
+    const expiresAt = new Date(clock.now().getTime() + 60_000);
+    expect(graph.agentsFollowing(other)).toEqual([]);
+    await create({
+      alias: exampleEntry({ path: '/all', parent: '/spire/server', selectors: ['n:a:1'] }),
+      middle: { ...exampleEntry({ path: '/middle', parent: '/all' }), expiresAt },
+      below: { ...exampleEntry({ path: '/below', parent: '/middle' }), federatesWith },
+      direct: { ...exampleEntry({ path: '/direct', parent: '/spire/agent/x/b' }), federatesWith },
+      orphan: { ...exampleEntry({ path: '/orphan', parent: '/nobody' }), federatesWith },
+    });
+    expect([...graph.agentsFollowing(other)].sort()).toEqual([A, B]);
+    await clock.advance(60_000);
+    expect(graph.agentsFollowing(other)).toEqual([B]);
+    await store.write(({ nodes }) => nodes.put(exampleNode({ agentId: B, isBanned: true })));
+    expect(graph.agentsFollowing(other)).toEqual([]);
+    expect(graph.agentsFollowing(trustDomain)).toEqual([A, B]);
+  });
+});
+
 describe('loading', () => {
   it('misses nothing that is written meanwhile', async () => {
     const writes = Array.from({ length: 20 }, (_, index) =>

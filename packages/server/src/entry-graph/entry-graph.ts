@@ -9,10 +9,11 @@ import type { AttestedNode } from '../store/node-record.js';
 import type { CommittedRevision, LogPosition, Store } from '../store/store.js';
 import { EntryIndex } from './entry-index.js';
 import type { GraphEntry } from './graph-entry.js';
-import { applyChange, isReset, type RegistryUpdate } from './apply-change.js';
+import { applyChange, isReset } from './apply-change.js';
 import type { GraphChange } from './graph-change.js';
 import { NodeIndex } from './node-index.js';
 import { agentsUnder, authorizedEntries, isAuthorized } from './reach.js';
+import { lookUp, readRegistry } from './read-registry.js';
 
 export interface EntryGraphOptions {
   readonly store: Store;
@@ -172,17 +173,12 @@ export class EntryGraph {
     await this.#catchUp();
   }
 
-  /** Into indexes of their own, so that questions are answered from the old ones until the new ones are whole. */
+  /** Questions are answered from the old indexes until the new ones are whole. */
   async #readEverything(): Promise<void> {
-    const { store, trustDomain } = this.#options;
-    const position = await store.position();
-    const entries = new EntryIndex(serverId(trustDomain));
-    const nodes = new NodeIndex();
-    const bundles = new Map<TrustDomain, TrustBundle>();
-    for await (const batch of store.entries.all()) for (const entry of batch) entries.put(entry);
-    for await (const batch of store.nodes.all()) for (const node of batch) nodes.put(node);
-    const { items } = await store.bundles.list({ size: 0, token: undefined });
-    for (const bundle of items) bundles.set(bundle.trustDomain, bundle);
+    const { entries, nodes, bundles, position } = await readRegistry(
+      this.#options.store,
+      this.#options.trustDomain,
+    );
     this.#entries = entries;
     this.#nodes = nodes;
     this.#bundles = bundles;
@@ -216,7 +212,7 @@ export class EntryGraph {
   }
 
   async #apply(taken: readonly CommittedRevision[], { revision, nonce }: LogPosition): Promise<void> {
-    const update = await this.#lookUp(taken);
+    const update = await lookUp(this.#options.store, taken);
     const change = applyChange(this.#entries, this.#nodes, this.#bundles, update);
     if (revision > this.#position.revision) this.#position = { revision, nonce };
     const commits = taken.map((committed) => ({ revision: committed.revision, nonce: committed.nonce }));
@@ -249,29 +245,6 @@ export class EntryGraph {
         );
       }
     }
-  }
-
-  /** The present state of everything that the revisions name. */
-  async #lookUp(revisions: readonly CommittedRevision[]): Promise<RegistryUpdate> {
-    const { store } = this.#options;
-    const update: RegistryUpdate = { entries: new Map(), nodes: new Map(), bundles: new Map() };
-    for (const { changes } of revisions) {
-      for (const change of changes) {
-        if (change.kind === 'entry') update.entries.set(change.entryId, undefined);
-        if (change.kind === 'node') update.nodes.set(change.agentId, undefined);
-        if (change.kind === 'bundle') update.bundles.set(change.trustDomain, undefined);
-      }
-    }
-    for (const entry of await store.entries.getMany([...update.entries.keys()])) {
-      update.entries.set(entry.id, entry);
-    }
-    for (const node of await store.nodes.getMany([...update.nodes.keys()])) {
-      update.nodes.set(node.agentId, node);
-    }
-    for (const trustDomain of update.bundles.keys()) {
-      update.bundles.set(trustDomain, await store.bundles.get(trustDomain));
-    }
-    return update;
   }
 }
 

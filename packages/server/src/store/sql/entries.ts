@@ -12,31 +12,12 @@ import type { Change } from '../change.js';
 import type { EntryFilter, EntryReader, EntryWriter } from '../entry-record.js';
 import type { Page, PageRequest } from '../store.js';
 import { contentColumns, entryFromRow } from './entry-row.js';
-import {
-  chooseSource,
-  countQuery,
-  flagIs,
-  pageQuery,
-  textIs,
-  type Condition,
-  type ListedTable,
-  type Source,
-} from './list-query.js';
+import { conditionsOfEntries, ENTRIES } from './entry-filter.js';
+import { chooseSource, countQuery, pageQuery, type Source } from './list-query.js';
 import { chunks, readBatches, readPage } from './read-pages.js';
 import type { EntryRow, Queries } from './schema.js';
-import { encodeSelectors, matchesNamed, type IndexedSet } from './sets.js';
+import { encodeSelectors } from './sets.js';
 
-const ENTRIES: ListedTable = { name: 'entries', key: 'id' };
-const SELECTORS: IndexedSet = {
-  owners: ENTRIES,
-  count: 'selector_count',
-  members: { name: 'entry_selectors', owner: 'entry_id', member: 'selector' },
-};
-const FEDERATION: IndexedSet = {
-  owners: ENTRIES,
-  count: 'federation_count',
-  members: { name: 'entry_federation', owner: 'entry_id', member: 'trust_domain' },
-};
 const KEYS_A_STATEMENT = 500;
 const ROWS_IN_PLACE = 1000;
 
@@ -62,12 +43,12 @@ export class EntryQueries implements EntryReader {
   }
 
   async list(filter: EntryFilter, page: PageRequest): Promise<Page<RegistrationEntry>> {
-    const source = await chooseSource(this.db, ENTRIES, conditionsOf(filter));
+    const source = await chooseSource(this.db, ENTRIES, conditionsOfEntries(filter));
     return readPage(page, keyOf, (after, limit) => this.#read(source, after, limit));
   }
 
   async count(filter: EntryFilter): Promise<number> {
-    const source = await chooseSource(this.db, ENTRIES, conditionsOf(filter));
+    const source = await chooseSource(this.db, ENTRIES, conditionsOfEntries(filter));
     const { rows } = await countQuery(source).execute(this.db);
     return rows[0]?.total ?? 0;
   }
@@ -127,25 +108,6 @@ async function* readInPlace(db: Queries): AsyncGenerator<readonly RegistrationEn
     after = last.place;
     await nextTurn();
   }
-}
-
-function conditionsOf(filter: EntryFilter): readonly Condition[] {
-  const conditions: Condition[] = [];
-  if (filter.spiffeId !== undefined) conditions.push(textIs(ENTRIES, 'spiffe_id', filter.spiffeId));
-  if (filter.parentId !== undefined) conditions.push(textIs(ENTRIES, 'parent_id', filter.parentId));
-  if (filter.hint !== undefined) conditions.push(textIs(ENTRIES, 'hint', filter.hint));
-  if (filter.isDownstream !== undefined) {
-    conditions.push(flagIs(ENTRIES, 'is_downstream', filter.isDownstream, filter.isDownstream));
-  }
-  if (filter.selectors !== undefined) {
-    const { named, match } = filter.selectors;
-    conditions.push(matchesNamed(SELECTORS, named.map(formatSelector), match));
-  }
-  if (filter.federatesWith !== undefined) {
-    const { named, match } = filter.federatesWith;
-    conditions.push(matchesNamed(FEDERATION, named, match));
-  }
-  return conditions;
 }
 
 export class EntryStatements extends EntryQueries implements EntryWriter {

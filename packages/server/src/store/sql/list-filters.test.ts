@@ -15,6 +15,7 @@ import { exampleBundle, exampleEntry, exampleNode, exampleTrustDomain } from '..
 import type { AttestedNode } from '../node-record.js';
 import { openStore } from '../open-store.js';
 import type { Page, PageRequest } from '../store.js';
+import { DATABASES, useStores } from '../store-fixtures.js';
 import { MAX_NAMED } from './sets.js';
 
 const SELECTORS = ['unix:uid:0', 'unix:uid:1', 'unix:gid:0', 'k8s:ns:a', 'k8s:ns:a:b'];
@@ -241,3 +242,46 @@ function bySelector(
 ): number {
   return formatSelector(a) < formatSelector(b) ? -1 : 1;
 }
+
+describe.each(DATABASES)('pages on %s', (database) => {
+  const stores = useStores(database);
+
+  it('neither skip nor repeat an entry that is there all the while, whatever comes and goes', async () => {
+    const store = await stores.open();
+    const options = { createdAt: new Date(0) };
+    const selectors = ['unix:uid:1', 'unix:gid:1'];
+    const lasting = Array.from({ length: 40 }, (_, index) => `m${index.toString().padStart(3, '0')}`);
+    await store.write(async ({ entries }) => {
+      for (const id of lasting) await entries.create(exampleEntry({ selectors }), { ...options, id });
+    });
+    const filters: readonly EntryFilter[] = [
+      {},
+      { parentId: exampleEntry().parentId },
+      { selectors: { named: selectors.map(parseSelector), match: 'superset' } },
+      { selectors: { named: [...selectors, 'a:b'].map(parseSelector), match: 'any' } },
+    ];
+    for (const filter of filters) {
+      const seen: string[] = [];
+      let token: string | undefined;
+      let round = 0;
+      do {
+        const page = await store.entries.list(filter, { size: 3, token });
+        seen.push(...page.items.map((entry) => entry.id));
+        token = page.nextPageToken;
+        // Before and behind the place where the pages are, and the very entry that the token names is gone.
+        const passing = [`a${round}`, `m${(round * 3).toString().padStart(3, '0')}x`, `z${round}`];
+        await store.write(async ({ entries }) => {
+          for (const id of passing) await entries.create(exampleEntry({ selectors }), { ...options, id });
+          if (token !== undefined && !lasting.includes(token)) await entries.delete(token);
+        });
+        round += 1;
+      } while (token !== undefined && round < 200);
+      expect(seen.filter((id) => lasting.includes(id))).toEqual(lasting);
+      expect(new Set(seen).size).toBe(seen.length);
+      await store.write(async ({ entries }) => {
+        const { items } = await entries.list({}, { size: 0, token: undefined });
+        for (const { id } of items) if (!lasting.includes(id)) await entries.delete(id);
+      });
+    }
+  }, 120_000);
+});

@@ -1,0 +1,36 @@
+/** The filter of a list of entries as conditions in SQL, each with the index that finds what fulfils it. */
+import { formatSelector } from '@bonafide/shared/registration/selector';
+import type { EntryFilter } from '../entry-record.js';
+import { flagIs, textIs, type Condition, type ListedTable } from './list-query.js';
+import { matchesNamed, type IndexedSet } from './sets.js';
+
+export const ENTRIES: ListedTable = { name: 'entries', key: 'id' };
+const SELECTORS: IndexedSet = {
+  owners: ENTRIES,
+  count: 'selector_count',
+  members: { name: 'entry_selectors', owner: 'entry_id', member: 'selector' },
+};
+const FEDERATION: IndexedSet = {
+  owners: ENTRIES,
+  count: 'federation_count',
+  members: { name: 'entry_federation', owner: 'entry_id', member: 'trust_domain' },
+};
+
+export function conditionsOfEntries(filter: EntryFilter): readonly Condition[] {
+  const conditions: Condition[] = [];
+  if (filter.spiffeId !== undefined) conditions.push(textIs(ENTRIES, 'spiffe_id', filter.spiffeId));
+  if (filter.parentId !== undefined) conditions.push(textIs(ENTRIES, 'parent_id', filter.parentId));
+  if (filter.hint !== undefined) conditions.push(textIs(ENTRIES, 'hint', filter.hint));
+  if (filter.isDownstream !== undefined) {
+    conditions.push(flagIs(ENTRIES, 'is_downstream', filter.isDownstream, filter.isDownstream));
+  }
+  if (filter.selectors !== undefined) {
+    const { named, match } = filter.selectors;
+    conditions.push(matchesNamed(SELECTORS, named.map(formatSelector), match));
+  }
+  if (filter.federatesWith !== undefined) {
+    const { named, match } = filter.federatesWith;
+    conditions.push(matchesNamed(FEDERATION, named, match));
+  }
+  return conditions;
+}
