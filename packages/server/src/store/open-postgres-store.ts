@@ -7,21 +7,15 @@ import { withTimeLimit } from '@bonafide/shared/runtime/time-limit';
 import { ChangeListeners } from './change-listeners.js';
 import { ConnectionState } from './connection-state.js';
 import { LogFollower } from './log-follower.js';
-import {
-  connectPostgres,
-  preparePostgres,
-  type PoolOptions,
-  type PostgresAccess,
-  type PostgresDatabase,
-} from './postgres-database.js';
+import { preparePostgres, type PostgresAccess } from './postgres-access.js';
+import { connectPostgres, type PoolOptions, type PostgresDatabase } from './postgres-database.js';
 import { LOOK, PostgresFeed, type Look } from './postgres-feed.js';
 import { parsePostgresTarget } from './postgres-target.js';
 import { ReadReplica } from './read-replica.js';
 import { BytewiseText } from './sql/bytewise-text.js';
-import { logPosition, openLog, readLogAfter } from './sql/change-log.js';
+import { appendAndNotify, logPosition, openLog, readLogAfter } from './sql/change-log.js';
 import { DeliveryQueries } from './sql/delivery.js';
 import { migrate } from './sql/migrate.js';
-import type { Queries } from './sql/schema.js';
 import { SqlStore } from './sql-store.js';
 import type { Store } from './store.js';
 
@@ -140,7 +134,7 @@ async function openPrepared(
       },
       applicationName: `${LISTENER_PREFIX}${serverId}`,
       state,
-      seen: () => follower.seen.revision,
+      seen: () => follower.seen,
       look: async () => (await sql.raw<Look>(LOOK).execute(readers.db)).rows[0],
       catchUp: () => follower.catchUp(),
       onLost: () => {
@@ -163,7 +157,7 @@ async function openPrepared(
         replica &&
         new ReadReplica({ db: replica.db, logId, knownRevision: () => follower.seen.revision, clock, log }),
       listeners,
-      notify: (transaction, revision) => notify(transaction, channel, revision),
+      append: (transaction, committed) => appendAndNotify(transaction, committed, channel),
       announce: (own) => follower.committed(own),
       keepRevisions,
       close: async () => {
@@ -178,10 +172,6 @@ async function openPrepared(
     await closePools();
     throw error;
   }
-}
-
-async function notify(transaction: Queries, channel: string, revision: number): Promise<void> {
-  await sql`select pg_notify(${channel}, ${String(revision)})`.execute(transaction);
 }
 
 function limitsOf(pool: PostgresPoolLimits): Pick<PoolOptions, 'idleTimeoutSeconds' | 'maxLifetimeSeconds'> {

@@ -62,7 +62,7 @@ describe('the database file', () => {
     await expect(openStore({ path, log: silentLogger })).rejects.toMatchObject({
       reason: 'failed_precondition',
       message: expect.stringMatching(
-        /0999_from_the_future.*newest this release knows is 0006_delivery/,
+        /0999_from_the_future.*newest this release knows is 00\d\d_/,
       ) as string,
     });
     expect(readFileSync(path).equals(before)).toBe(true);

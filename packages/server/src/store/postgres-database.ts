@@ -1,18 +1,11 @@
 /** PostgreSQL behind the query builder: a bounded pool, no wait without an end, errors in our words. */
-import { readFile } from 'node:fs/promises';
-import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
-import {
-  Kysely,
-  PostgresDialect,
-  type PostgresCursor,
-  type PostgresPool,
-  type PostgresPoolClient,
-  type PostgresQueryResult,
-} from 'kysely';
+import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } from 'kysely';
 import { Pool, types, type ClientConfig, type PoolClient } from 'pg';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { GuardedClient } from './guarded-client.js';
+import type { PostgresAccess } from './postgres-access.js';
 import { isConnectionLost, isReadOnly, translatePostgresError } from './postgres-error.js';
-import { describeTarget, type PostgresTarget, type PostgresTls } from './postgres-target.js';
+import { describeTarget } from './postgres-target.js';
 import type { Schema } from './sql/schema.js';
 
 const CONNECT_LIMIT_MS = 10_000;
@@ -23,12 +16,6 @@ const GRACE_MS = 5000;
 const IDLE_IN_TRANSACTION_LIMIT_MS = 20_000;
 const KEEPALIVE_MS = 10_000;
 const INT8_OID = 20;
-
-export interface PostgresAccess {
-  readonly target: PostgresTarget;
-  /** Read once: a certificate that is replaced is used from the next start on. */
-  readonly tls: false | ConnectionOptions;
-}
 
 export interface PoolOptions {
   readonly maxConnections: number;
@@ -43,13 +30,8 @@ export interface PoolOptions {
 
 export interface PostgresDatabase {
   readonly db: Kysely<Schema>;
-  /** Connections of before are not used again: they may lead to what was the primary. */
+  /** Connections of before are not used again, and who waits for their answer waits no more: they may lead to what was the primary. */
   renewConnections(): void;
-}
-
-/** @throws BonafideError `failed_precondition` when a file of its TLS cannot be read. */
-export async function preparePostgres(target: PostgresTarget): Promise<PostgresAccess> {
-  return { target, tls: await loadTls(target) };
 }
 
 /** Of one connection, whatever it is for. */
@@ -96,6 +78,7 @@ class GuardedPool implements PostgresPool {
   readonly #options: PoolOptions;
   readonly #where: string;
   readonly #bornIn = new WeakMap<PoolClient, number>();
+  readonly #inUse = new Set<GuardedClient>();
   #generation = 0;
 
   constructor(access: PostgresAccess, options: PoolOptions) {
@@ -117,14 +100,14 @@ class GuardedPool implements PostgresPool {
 
   renew(): void {
     this.#generation += 1;
+    for (const client of this.#inUse) client.abandon();
   }
 
   async connect(): Promise<PostgresPoolClient> {
     // Each turn but the last ends one old connection.
     for (let turn = 0; turn <= this.#options.maxConnections; turn += 1) {
       const client = await this.#pool.connect().catch((error: unknown) => this.#fail(error));
-      if (this.#bornIn.get(client) === this.#generation)
-        return new GuardedClient(client, this.#fail.bind(this));
+      if (this.#bornIn.get(client) === this.#generation) return this.#guard(client);
       client.release(true);
     }
     throw new BonafideError('unavailable', `the connections to the ${this.#where} are being renewed`);
@@ -132,6 +115,15 @@ class GuardedPool implements PostgresPool {
 
   end(): Promise<void> {
     return this.#pool.end();
+  }
+
+  #guard(client: PoolClient): GuardedClient {
+    const guarded: GuardedClient = new GuardedClient(client, {
+      fail: (error) => this.#fail(error),
+      onRelease: () => this.#inUse.delete(guarded),
+    });
+    this.#inUse.add(guarded);
+    return guarded;
   }
 
   #translate(error: unknown): unknown {
@@ -142,62 +134,6 @@ class GuardedPool implements PostgresPool {
     const failure = this.#translate(error);
     if (isConnectionLost(error) || isReadOnly(error)) this.#options.onTrouble?.(errorMessage(failure));
     throw failure;
-  }
-}
-
-/** Keeps track of whether the connection may be used again. */
-class GuardedClient implements PostgresPoolClient {
-  readonly #client: PoolClient;
-  readonly #fail: (error: unknown) => never;
-  #isBroken = false;
-
-  constructor(client: PoolClient, fail: (error: unknown) => never) {
-    this.#client = client;
-    this.#fail = fail;
-  }
-
-  query<R>(text: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>>;
-  query<R>(cursor: PostgresCursor<R>): PostgresCursor<R>;
-  query<R>(text: string | PostgresCursor<R>, parameters: readonly unknown[] = []): unknown {
-    if (typeof text !== 'string') throw new BonafideError('internal', 'cursors are not used');
-    return this.#query(text, parameters);
-  }
-
-  release(): void {
-    // One that is still in a transaction would let the next user write into it.
-    this.#client.release(this.#isBroken || this.#client.getTransactionStatus() !== 'I');
-  }
-
-  async #query(text: string, parameters: readonly unknown[]): Promise<unknown> {
-    // The database rolls back by itself; failing here would hide why.
-    if (text === 'rollback' && this.#isBroken) return { command: 'ROLLBACK', rowCount: 0, rows: [] };
-    let result;
-    try {
-      result = await this.#client.query(text, [...parameters]);
-    } catch (error) {
-      this.#isBroken ||= isConnectionLost(error) || isReadOnly(error);
-      if (text === 'commit' && isConnectionLost(error)) throw this.#doubtful(error);
-      return this.#fail(error);
-    }
-    if (text === 'commit' && result.command !== 'COMMIT') {
-      throw new BonafideError(
-        'internal',
-        'a statement of the transaction had failed; nothing of it was committed',
-      );
-    }
-    return result;
-  }
-
-  #doubtful(error: unknown): BonafideError {
-    try {
-      return this.#fail(error);
-    } catch (failure) {
-      return new BonafideError(
-        'unavailable',
-        `the connection was lost while the change was being committed, so it may stand; look before trying again: ${errorMessage(failure)}`,
-        { cause: failure },
-      );
-    }
   }
 }
 
@@ -214,40 +150,3 @@ function wholeNumbers(oid: number, format?: 'text' | 'binary'): (text: string) =
 }
 
 const textParser = types.getTypeParser as (oid: number, format?: string) => (text: string) => unknown;
-
-async function loadTls({ tls, host }: PostgresTarget): Promise<false | ConnectionOptions> {
-  if (tls.kind === 'off') return false;
-  const ca =
-    tls.authorityPath === undefined ? undefined : await readTlsFile('sslrootcert', tls.authorityPath);
-  return {
-    minVersion: 'TLSv1.2',
-    rejectUnauthorized: tls.verify !== 'none',
-    // The driver would have it check addresses as if they were `localhost`.
-    checkServerIdentity: (_name, certificate) =>
-      tls.verify === 'full' ? checkServerIdentity(host, certificate) : undefined,
-    ...(ca === undefined ? {} : { ca }),
-    ...(await clientCredentials(tls)),
-  };
-}
-
-async function clientCredentials({
-  client,
-}: Extract<PostgresTls, { kind: 'on' }>): Promise<{ readonly cert?: Buffer; readonly key?: Buffer }> {
-  if (client === undefined) return {};
-  const cert = await readTlsFile('sslcert', client.certificatePath);
-  return { cert, key: await readTlsFile('sslkey', client.keyPath) };
-}
-
-async function readTlsFile(keyword: string, path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new BonafideError(
-      'failed_precondition',
-      `cannot read ${keyword} of the database: ${errorMessage(error)}`,
-      {
-        cause: error,
-      },
-    );
-  }
-}

@@ -7,9 +7,11 @@ import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { withTimeLimit } from '@bonafide/shared/runtime/time-limit';
 import type { ConnectionState } from './connection-state.js';
-import { clientConfig, type PostgresAccess } from './postgres-database.js';
+import type { PostgresAccess } from './postgres-access.js';
+import { clientConfig } from './postgres-database.js';
 import { translatePostgresError } from './postgres-error.js';
 import { describeTarget } from './postgres-target.js';
+import type { LogPosition } from './store.js';
 
 export interface PostgresFeedParts {
   readonly access: PostgresAccess;
@@ -19,8 +21,8 @@ export interface PostgresFeedParts {
   /** How the connection is known in the database. */
   readonly applicationName: string;
   readonly state: ConnectionState;
-  /** The last revision that was told here. */
-  readonly seen: () => number;
+  /** The last commit that was told of here. */
+  readonly seen: () => LogPosition;
   /** Looks through the pool: the connection for this one may be all that fails. */
   readonly look: () => Promise<Look | undefined>;
   /** Reads the log and tells of what is new in it. */
@@ -37,10 +39,11 @@ const POLL_MS = 3000;
 const ANSWER_LIMIT_MS = 5000;
 const BACKOFF = { initialMs: 100, maximumMs: 3000 };
 
-export const LOOK = `select revision, pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as read_only from log_head`;
+export const LOOK = `select log_head.revision, coalesce(changes.nonce, '') as nonce,
+  pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as read_only
+  from log_head left join changes on changes.revision = log_head.revision`;
 
-export interface Look {
-  readonly revision: number;
+export interface Look extends LogPosition {
   /** A standby answers too, and is stale. */
   readonly read_only: boolean;
 }
@@ -97,7 +100,7 @@ export class PostgresFeed {
     });
     client.on('notification', ({ channel: heardOn, payload = '' }) => {
       if (heardOn === deliveries.channel) deliveries.heard(payload);
-      else if (Number(payload) > this.#parts.seen()) this.#catchUp();
+      else if (Number(payload) > this.#parts.seen().revision) this.#catchUp();
     });
     try {
       await client.connect();
@@ -121,7 +124,8 @@ export class PostgresFeed {
       throw new BonafideError('failed_precondition', `the ${where} has lost its tables`);
     if (head.read_only) throw new BonafideError('unavailable', `the ${where} is read-only`);
     this.#parts.state.found();
-    if (head.revision !== this.#parts.seen()) this.#catchUp();
+    const seen = this.#parts.seen();
+    if (head.revision !== seen.revision || head.nonce !== seen.nonce) this.#catchUp();
   }
 
   /** Nothing is lost by a failure here: what was not read is read at the next look. */

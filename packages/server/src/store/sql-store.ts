@@ -18,7 +18,7 @@ import {
   currentRevision,
   logPosition,
   newNonce,
-  nonceOf,
+  pruneLog,
   readChangesSince,
   takeNextRevision,
 } from './sql/change-log.js';
@@ -45,8 +45,8 @@ export interface SqlStoreParts {
   readonly replica?: ReadReplica | undefined;
   readonly deliveries?: DeliveryExchange | undefined;
   readonly listeners: ChangeListeners;
-  /** Inside of the transaction, so that it is heard of when it commits. */
-  readonly notify?: (transaction: Queries, revision: number) => Promise<void>;
+  /** Last in the transaction: puts it into the log, and has others hear of it when it commits. @returns the nonce of the commit before. */
+  readonly append?: (transaction: Queries, committed: CommittedRevision) => Promise<string>;
   /** Resolves once the subscribers have heard of it. */
   readonly announce: (own: OwnCommit) => Promise<void>;
   /** How many revisions the change log reaches back. */
@@ -56,6 +56,7 @@ export interface SqlStoreParts {
 }
 
 const KEEP_REVISIONS = 100_000;
+const RETRY_AFTER_MS = 1000;
 
 export class SqlStore implements Store {
   readonly logId: string;
@@ -128,6 +129,7 @@ export class SqlStore implements Store {
   }
 
   async #commit<T>(work: (transaction: WriteTransaction) => Promise<T>): Promise<T> {
+    this.#refuseWhileLost();
     const scope = { isOpen: true };
     try {
       const { result, own } = await this.#inside.run(scope, () => this.#transact(work));
@@ -156,10 +158,19 @@ export class SqlStore implements Store {
         federation: new FederationStatements(sql, record),
       });
       const committed = { revision, nonce: newNonce(), changes: [...changes.values()] };
-      await appendRevision(sql, committed, this.#parts.keepRevisions ?? KEEP_REVISIONS);
-      const nonceBefore = await nonceOf(sql, revision - 1);
-      await this.#parts.notify?.(sql, revision);
+      const { append = appendRevision, keepRevisions = KEEP_REVISIONS } = this.#parts;
+      await pruneLog(sql, revision, keepRevisions);
+      const nonceBefore = await append(sql, committed);
       return { result, own: { committed, nonceBefore } };
+    });
+  }
+
+  /** Each write that waits in line would wait for an answer of its own. */
+  #refuseWhileLost(): void {
+    const { state } = this.connection;
+    if (state.kind === 'connected') return;
+    throw new BonafideError('unavailable', `nothing was changed: ${state.problem}`, {
+      retryAfterMs: RETRY_AFTER_MS,
     });
   }
 

@@ -1,5 +1,6 @@
 /** The change log in SQL: one row for each committed transaction, numbered without gaps, pruned at its far end. */
 import { randomBytes, randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Change } from '../change.js';
 import type { CommittedRevision, LogPosition } from '../store.js';
@@ -8,6 +9,8 @@ import type { Queries, Schema } from './schema.js';
 const HEAD = 1;
 /** 12 characters of base64url. */
 const NONCE_BYTES = 9;
+/** So often is the log cut while it grows by its own length. */
+const PRUNINGS_OF_A_LOG = 100;
 
 /** Creates the one row when the database is new. @returns the log's id, which names this database for ever. */
 export async function openLog(db: Queries): Promise<string> {
@@ -35,8 +38,8 @@ export async function logPosition(db: Queries): Promise<LogPosition> {
   return { revision, nonce: nonce ?? '' };
 }
 
-/** Of the commit before; empty when there is none, or none that has one. */
-export async function nonceOf(db: Queries, revision: number): Promise<string> {
+/** Empty when there is none, or none that has one. */
+async function nonceOf(db: Queries, revision: number): Promise<string> {
   const row = await db
     .selectFrom('changes')
     .select('nonce')
@@ -50,35 +53,52 @@ export function newNonce(): string {
   return randomBytes(NONCE_BYTES).toString('base64url');
 }
 
-/** First in every transaction: the row stays locked until the commit. */
+/** First in every transaction: the row stays locked until the commit. Without parameters, so that it can travel with what begins it. */
 export async function takeNextRevision(transaction: Queries): Promise<number> {
   const head = await transaction
     .updateTable('log_head')
-    .set((row) => ({ revision: row('revision', '+', 1) }))
-    .where('id', '=', HEAD)
+    .set((row) => ({ revision: row('revision', '+', row.lit(1)) }))
+    .where((row) => row('id', '=', row.lit(HEAD)))
     .returning('revision')
     .executeTakeFirstOrThrow();
   return head.revision;
 }
 
-/** Last in every transaction. @param keep how many revisions the log reaches back. */
-export async function appendRevision(
+/** Last in every transaction. @returns the nonce of the commit before. */
+export async function appendRevision(transaction: Queries, committed: CommittedRevision): Promise<string> {
+  await transaction.insertInto('changes').values(changeRow(committed)).execute();
+  return nonceOf(transaction, committed.revision - 1);
+}
+
+/** The same on PostgreSQL, which also notifies those that listen, all in one round trip. */
+export async function appendAndNotify(
   transaction: Queries,
   committed: CommittedRevision,
-  keep: number,
-): Promise<void> {
-  await transaction
-    .insertInto('changes')
-    .values({
-      revision: committed.revision,
-      nonce: committed.nonce,
-      changes: JSON.stringify(committed.changes),
-    })
-    .execute();
+  channel: string,
+): Promise<string> {
+  const { revision, nonce, changes } = changeRow(committed);
+  const { rows } = await sql<{ nonce_before: string | null }>`
+    with appended as (
+      insert into changes (revision, nonce, changes) values (${revision}, ${nonce}, ${changes})
+    )
+    select (select nonce from changes where revision = ${revision - 1}) as nonce_before,
+      pg_notify(${channel}, ${String(revision)})`.execute(transaction);
+  return rows[0]?.nonce_before ?? '';
+}
+
+/** Now and then many at once: one in every transaction would cost each of them a round trip. @param keep how many revisions the log reaches back at least. */
+export async function pruneLog(transaction: Queries, revision: number, keep: number): Promise<void> {
+  const pace = Math.ceil(keep / PRUNINGS_OF_A_LOG);
+  // Revisions have no gaps, so that it is exactly one server's turn.
+  if (revision % pace !== 0) return;
   await transaction
     .deleteFrom('changes')
-    .where('revision', '<=', committed.revision - keep)
+    .where('revision', '<=', revision - keep)
     .execute();
+}
+
+function changeRow({ revision, nonce, changes }: CommittedRevision): Schema['changes'] {
+  return { revision, nonce, changes: JSON.stringify(changes) };
 }
 
 /** Undefined when the log no longer reaches back to `revision`, or never got that far. */
