@@ -9,7 +9,8 @@ import type { WatchRequest } from '@bonafide/shared/sync/watch-message';
 import { callContext, callingAgent } from '../access/call-context.js';
 import type { AttestedAgents } from '../node-attestation/attested-agents.js';
 import type { FirstMessages } from './request/first-messages.js';
-import type { OpenWatch, WatchStreams } from '../sync/watch-streams.js';
+import type { OpenWatch } from '../sync/watch-opening.js';
+import type { WatchStreams } from '../sync/watch-streams.js';
 
 export interface SyncApiOptions {
   readonly watchStreams: WatchStreams;

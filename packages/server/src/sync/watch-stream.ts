@@ -1,21 +1,14 @@
 /** One agent's Watch stream: what it still has to be told, and the telling of it as fast as its reader takes it. */
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
-import type { Clock, Timer } from '@bonafide/shared/runtime/clock';
+import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import type { WatchCursor, WatchResponse } from '@bonafide/shared/sync/watch-message';
+import type { WatchCursor } from '@bonafide/shared/sync/watch-message';
 import type { LogPosition } from '../store/store.js';
 import type { SnapshotAdmission, SnapshotPlace } from './snapshot-admission.js';
 import { cursorAt } from './watch-cursor.js';
 import type { TurnKind, Turns } from './turns.js';
 import { changeMessages, snapshotMessages, type ToldMessage, type Told } from './told-messages.js';
-
-/** What carries the messages. */
-export interface WatchTransport {
-  /** Resolves when the next message may follow; rejects when the peer is gone. Never called twice at a time. */
-  send(message: WatchResponse): Promise<void>;
-  /** Ends the stream with an error, though the peer may not read; at most once, and nothing is sent after it. */
-  end(error: BonafideError): void;
-}
+import type { WatchTransport } from './watch-transport.js';
 
 export interface WatchStreamParts extends Told {
   readonly clock: Clock;
@@ -29,6 +22,8 @@ export interface WatchStreamParts extends Told {
 
 /** So long a page of a snapshot may take to leave: others wait for the place of one that does not read. */
 const PAGE_LIMIT_MS = 30_000;
+/** So long all its pages together may take to leave while others wait for the place of one that reads little by little. */
+const SNAPSHOT_LIMIT_MS = 30_000;
 
 export class WatchStream {
   readonly #parts: WatchStreamParts;
@@ -46,6 +41,8 @@ export class WatchStream {
   /** What the agent holds once it has read everything that was sent. */
   #sent: WatchCursor = { logId: '', revision: 0 };
   #newestSent = 0;
+  /** For the reader, by the snapshot under way. */
+  #snapshotWaitedMs = 0;
   #isSending = false;
   #isEnded = false;
 
@@ -124,6 +121,7 @@ export class WatchStream {
     this.#isEnded = true;
     this.#dirtyEntries.clear();
     this.#dirtyTrustDomains.clear();
+    this.#place?.leave();
     this.#parts.onEnd(cause);
   }
 
@@ -173,44 +171,37 @@ export class WatchStream {
 
   /** @param messages each is made when its turn has come, and not before the one ahead of it has left. */
   async #send(kind: TurnKind, messages: Iterator<ToldMessage, void>): Promise<void> {
-    const { turns, transport } = this.#parts;
-    for (;;) {
-      await turns.take(kind);
-      if (this.#isStopped()) return;
-      const next = messages.next();
-      if (next.done === true) return;
-      const message = next.value;
-      this.#sentMessage(kind, message);
-      const limit = kind === 'snapshot' ? this.#limitPage() : undefined;
-      try {
-        await transport.send(message);
-      } finally {
-        limit?.cancel();
-      }
-    }
+    while (await this.#parts.turns.do(kind, () => this.#sendNext(messages)));
   }
-  #sentMessage(kind: TurnKind, message: ToldMessage): void {
+
+  /** @returns whether there may be another. */
+  async #sendNext(messages: Iterator<ToldMessage, void>): Promise<boolean> {
+    if (this.#isEnded) return false;
+    const { done, value: message } = messages.next();
+    if (done === true) return false;
     const { logId, revision } = message;
     this.#sent = { logId, revision };
     this.#newestSent = Math.max(this.#newestSent, revision);
-    const entries = message.kind === 'delta' ? message.upsertedEntries : message.entries;
-    this.#parts.turns.spend(kind, entries.length);
+    if (message.kind === 'snapshot_page') await this.#sendPage(message);
+    else await this.#parts.transport.send(message);
+    return true;
   }
 
-  #limitPage(): Timer {
-    return this.#parts.clock.schedule(PAGE_LIMIT_MS, () => {
-      this.end(
-        new BonafideError(
-          'unavailable',
-          `the agent did not take a page of its snapshot within ${PAGE_LIMIT_MS / 1000} s`,
-        ),
-      );
+  async #sendPage(page: ToldMessage): Promise<void> {
+    const { clock, transport, admission } = this.#parts;
+    const startedMs = clock.monotonicMs();
+    const limit = clock.schedule(PAGE_LIMIT_MS, () => {
+      this.end(tooSlow('a page of its snapshot'));
     });
-  }
-
-  /** A method, because the answer changes while something is awaited. */
-  #isStopped(): boolean {
-    return this.#isEnded;
+    try {
+      await transport.send(page);
+    } finally {
+      limit.cancel();
+    }
+    this.#snapshotWaitedMs += clock.monotonicMs() - startedMs;
+    if (this.#snapshotWaitedMs > SNAPSHOT_LIMIT_MS && admission.waiting > 0) {
+      this.end(tooSlow('its snapshot, for which others wait,'));
+    }
   }
 
   #hasWork(): boolean {
@@ -227,6 +218,7 @@ export class WatchStream {
   *#takeSnapshot(): Generator<ToldMessage, void, undefined> {
     this.#needsSnapshot = false;
     this.#needsRevision = false;
+    this.#snapshotWaitedMs = 0;
     this.#dirtyEntries = new Set();
     this.#dirtyTrustDomains = new Set();
     const { followed, messages } = snapshotMessages(this.#parts);
@@ -247,4 +239,8 @@ export class WatchStream {
     const followed = [...trustDomains].filter((trustDomain) => this.#followed.has(trustDomain));
     yield* changeMessages(this.#parts, { held: this.#sent, entryIds, trustDomains, followed });
   }
+}
+
+function tooSlow(what: string): BonafideError {
+  return new BonafideError('unavailable', `the agent did not take ${what} within ${PAGE_LIMIT_MS / 1000} s`);
 }

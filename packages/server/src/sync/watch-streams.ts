@@ -4,26 +4,19 @@ import type { Clock, Timer } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import type { WatchHello } from '@bonafide/shared/sync/watch-message';
+import { AgentsAhead } from './agents-ahead.js';
 import { ChangeHistory } from './change-history.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { GraphChange } from '../entry-graph/graph-change.js';
 import type { LogPosition } from '../store/store.js';
+import { atTime } from './at-time.js';
+import type { ReceiptsListener } from './receipts-listener.js';
 import { SnapshotAdmission } from './snapshot-admission.js';
-import { expired, refusalOf, replaced, stopping, type StreamOwner } from './stream-rights.js';
+import { expired, refusalOf, replaced, stopping } from './stream-rights.js';
 import { Turns } from './turns.js';
 import { commitOf } from './watch-cursor.js';
-import { WatchStream, type WatchTransport } from './watch-stream.js';
-
-/** Is told what agents hold, as they say. */
-export interface ReceiptsListener {
-  /** @param revision what the agent holds by its cursor; 0 for nothing. */
-  streamOpened(agentId: SpiffeId, revision: number): void;
-  streamClosed(agentId: SpiffeId): void;
-  acknowledged(agentId: SpiffeId, revision: number): void;
-  /** What it held counts no more. */
-  forget(agentId: SpiffeId): void;
-}
+import type { OpenWatch, WatchOpening } from './watch-opening.js';
+import { WatchStream } from './watch-stream.js';
 
 export interface WatchStreamsOptions {
   readonly graph: EntryGraph;
@@ -39,40 +32,23 @@ export interface WatchStreamsOptions {
   readonly maxWaitingEntries?: number;
 }
 
-export interface WatchOpening extends StreamOwner {
-  readonly expiresAt: Date;
-  readonly hello: WatchHello;
-  readonly transport: WatchTransport;
-}
-
-/** What the transport reports. */
-export interface OpenWatch {
-  /** The agent has applied everything up to the revision. */
-  acknowledge(revision: number): void;
-  /** The peer has ended the stream or is gone. */
-  close(): void;
-}
-
 interface OpenStream {
   readonly stream: WatchStream;
   readonly serialNumber: string;
-  expiryTimer: Timer | undefined;
+  readonly expiry: Timer;
 }
 
 /** So far a quiet agent's revision may fall behind before it is told a newer one, lest it needs a snapshot when it comes back. */
 const REVISIONS_BEHIND = 500;
 const MAX_WAITING_ENTRIES = 10_000;
-/** Servers of one database are never further apart while they reach it. */
-const CATCH_UP_MS = 5_000;
 /** For those that leave at the very end of the spread. */
 const DRAIN_GRACE_MS = 1_000;
 
 export class WatchStreams {
   readonly #options: WatchStreamsOptions;
   readonly #streams = new Map<SpiffeId, OpenStream>();
-  /** Agents that have seen more at another server than this one has: told nothing until this one has seen it too. */
-  readonly #ahead = new Map<SpiffeId, { readonly commit: LogPosition; readonly timer: Timer }>();
-  readonly #turns = new Turns();
+  readonly #ahead: AgentsAhead;
+  readonly #turns: Turns;
   readonly #admission: SnapshotAdmission;
   readonly #unsubscribe: () => void;
   #history: ChangeHistory;
@@ -82,7 +58,12 @@ export class WatchStreams {
 
   constructor(options: WatchStreamsOptions) {
     this.#options = options;
-    const { graph, history } = options;
+    const { graph, clock, history } = options;
+    this.#turns = new Turns(clock);
+    this.#ahead = new AgentsAhead(clock, (agentId, commit) => {
+      const stream = this.#streams.get(agentId)?.stream;
+      if (stream !== undefined) this.#greet(agentId, stream, commit);
+    });
     const isCurrent =
       history?.newest.revision === graph.revision && history.newest.nonce === graph.position.nonce;
     this.#history = history !== undefined && isCurrent ? history : new ChangeHistory(graph.position);
@@ -154,37 +135,28 @@ export class WatchStreams {
         this.#remove(agentId, stream, cause);
       },
     });
-    const open: OpenStream = { stream, serialNumber, expiryTimer: undefined };
-    this.#streams.set(agentId, open);
-    this.#endAtExpiry(open, expiresAt);
+    const expiry = atTime(clock, expiresAt, () => {
+      stream.end(expired());
+    });
+    this.#streams.set(agentId, { stream, serialNumber, expiry });
     const commit = commitOf(hello.cursor, logId);
     if (commit === undefined || commit.revision <= graph.revision) this.#greet(agentId, stream, commit);
-    else this.#waitFor(commit, agentId, stream);
+    else this.#ahead.wait(agentId, commit);
     return stream;
   }
 
   #remove(agentId: SpiffeId, stream: WatchStream, cause: unknown): void {
     const open = this.#streams.get(agentId);
     if (open?.stream !== stream) return;
-    open.expiryTimer?.cancel();
-    this.#ahead.get(agentId)?.timer.cancel();
-    this.#ahead.delete(agentId);
+    open.expiry.cancel();
+    this.#ahead.leave(agentId);
     this.#streams.delete(agentId);
     this.#options.receipts?.streamClosed(agentId);
     this.#options.log.debug({ agent_id: agentId, err: cause }, 'watch stream ended');
     if (this.#streams.size === 0) this.#onEmpty();
   }
 
-  #waitFor(commit: LogPosition, agentId: SpiffeId, stream: WatchStream): void {
-    const timer = this.#options.clock.schedule(CATCH_UP_MS, () => {
-      this.#greet(agentId, stream, commit);
-    });
-    this.#ahead.set(agentId, { commit, timer });
-  }
-
   #greet(agentId: SpiffeId, stream: WatchStream, commit: LogPosition | undefined): void {
-    this.#ahead.get(agentId)?.timer.cancel();
-    this.#ahead.delete(agentId);
     const missed = commit === undefined ? undefined : this.#history.missedBy(agentId, commit);
     if (commit === undefined || missed === undefined) {
       this.#options.receipts?.streamOpened(agentId, 0);
@@ -220,10 +192,7 @@ export class WatchStreams {
     this.#checkNodes(change);
     if (change.isReload) this.#tellAll();
     else this.#tell(change);
-    for (const [agentId, { commit }] of [...this.#ahead]) {
-      const stream = this.#streams.get(agentId)?.stream;
-      if (stream !== undefined && commit.revision <= change.revision) this.#greet(agentId, stream, commit);
-    }
+    this.#ahead.reached(change.revision);
     this.#advanceQuietStreams(change.revision);
   }
 
@@ -256,15 +225,6 @@ export class WatchStreams {
       const refusal = refusalOf({ agentId, serialNumber }, this.#options.graph.node(agentId));
       if (refusal !== undefined) stream.end(refusal);
     }
-  }
-
-  #endAtExpiry(open: OpenStream, expiresAt: Date): void {
-    const { clock } = this.#options;
-    open.expiryTimer = clock.schedule(expiresAt.getTime() - clock.now().getTime(), () => {
-      // A timer may be clamped, or the wall clock may have been set back.
-      if (clock.now() < expiresAt) this.#endAtExpiry(open, expiresAt);
-      else open.stream.end(expired());
-    });
   }
 
   #advanceQuietStreams(revision: number): void {

@@ -5,7 +5,8 @@ import type { RegistrationEntry } from '@bonafide/shared/registration/registrati
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { WatchResponse } from '@bonafide/shared/sync/watch-message';
-import type { OpenWatch, WatchStreams } from './watch-streams.js';
+import type { OpenWatch } from './watch-opening.js';
+import type { WatchStreams } from './watch-streams.js';
 
 export class WatchingAgent {
   readonly agentId: SpiffeId;
@@ -113,5 +114,5 @@ export class WatchingAgent {
 
 /** Lets everything that can happen without time passing happen. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 30; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
