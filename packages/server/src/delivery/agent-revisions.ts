@@ -16,7 +16,8 @@ type Link =
   | { readonly kind: 'none'; readonly since: Date };
 
 export type AgentState =
-  | { readonly kind: 'connected'; readonly appliedRevision: number }
+  /** @param until when it counts as away unless it is heard of; absent while it has a stream. */
+  | { readonly kind: 'connected'; readonly appliedRevision: number; readonly until?: Date }
   /** @param since undefined when it was not heard of since this server started. */
   | { readonly kind: 'away'; readonly appliedRevision: number; readonly since: Date | undefined };
 
@@ -90,10 +91,10 @@ export class AgentRevisions {
       case 'stream':
         return { kind: 'connected', appliedRevision };
       case 'polls': {
-        const isAway = this.#options.clock.now().getTime() - link.at.getTime() > POLLER_IS_AWAY_AFTER_MS;
-        return isAway
+        const until = new Date(link.at.getTime() + POLLER_IS_AWAY_AFTER_MS);
+        return this.#options.clock.now() >= until
           ? { kind: 'away', appliedRevision, since: link.at }
-          : { kind: 'connected', appliedRevision };
+          : { kind: 'connected', appliedRevision, until };
       }
       case 'none':
         return { kind: 'away', appliedRevision, since: link.since };

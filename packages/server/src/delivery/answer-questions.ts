@@ -92,7 +92,7 @@ export class DeliveryAnswers {
     };
     await this.#arrival(revision, signal);
     const agentIds = this.#concernedBy(revision);
-    const follower = new RevisionFollower({ revision, agentIds, agents, serverId, onChange });
+    const follower = new RevisionFollower({ revision, agentIds, agents, serverId, clock, onChange });
     try {
       for (let isFirst = true; !signal.aborted; isFirst = false) {
         const changed = follower.take();
@@ -102,7 +102,7 @@ export class DeliveryAnswers {
         }
         // Nothing new for a while: perhaps the question is gone, and the word of it was lost.
         if (!isFirst && changed.length === 0) this.#look();
-        await alarm.wait(undefined, signal);
+        await alarm.wait(follower.changesAt, signal);
         await sleep(clock, ANSWER_EVERY_MS, signal).catch(() => undefined); // withdrawn
       }
     } finally {

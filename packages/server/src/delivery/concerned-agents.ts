@@ -4,6 +4,12 @@ import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { GraphChange } from '../entry-graph/graph-change.js';
 
+/** What happened before, and after which revision it is complete. */
+export interface EarlierChanges {
+  readonly since: number;
+  readonly changes: readonly GraphChange[];
+}
+
 /** The part of the entry graph that it takes. */
 export interface AgentDirectory {
   readonly revision: number;
@@ -34,11 +40,12 @@ export class ConcernedAgents {
   #names = 0;
   #since: number;
 
-  /** @param trustDomain our own. */
-  constructor(graph: AgentDirectory, trustDomain: TrustDomain) {
+  /** @param trustDomain our own. @param earlier up to what the graph holds now. */
+  constructor(graph: AgentDirectory, trustDomain: TrustDomain, earlier?: EarlierChanges) {
     this.#graph = graph;
     this.#trustDomain = trustDomain;
-    this.#since = graph.revision;
+    this.#since = earlier?.since ?? graph.revision;
+    for (const change of earlier?.changes ?? []) this.#remember(change);
     this.#unsubscribe = graph.subscribe((change) => {
       this.#remember(change);
       for (const arrived of [...this.#arrivals]) arrived();

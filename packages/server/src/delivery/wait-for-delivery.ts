@@ -105,7 +105,7 @@ export class DeliveryWaits {
     const onChange = (): void => {
       alarm.ring();
     };
-    const follower = new RevisionFollower({ revision, agentIds, agents, serverId, onChange });
+    const follower = new RevisionFollower({ revision, agentIds, agents, serverId, clock, onChange });
     const look = (): void => {
       const changed = follower.take();
       merged.add(serverId, agents.startedAt, changed);

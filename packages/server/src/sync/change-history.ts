@@ -40,6 +40,11 @@ export class ChangeHistory {
     return this.#since;
   }
 
+  /** What it remembers, oldest first. */
+  get changes(): readonly GraphChange[] {
+    return this.#changes.slice(this.#first);
+  }
+
   append(change: GraphChange): void {
     this.#changes.push(change);
     this.#names += namesIn(change);

@@ -4,6 +4,7 @@ import { Shutdown } from '@bonafide/shared/runtime/shutdown';
 import { checkSocketPath } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
 import { HealthState } from '../api/health-state.js';
 import type { ServerConfig } from '../configuration/server-config.js';
+import { recentHistory } from '../sync/recent-history.js';
 import { startDelivery } from './delivery.js';
 import { createEndpoints } from './endpoints.js';
 import { createFederation, startBundleEndpoint } from './federation.js';
@@ -46,8 +47,10 @@ async function startServer(startup: Startup): Promise<RunningServer> {
     background.abort();
   });
   const signing = await startSigning(startup, storage);
-  const delivery = startDelivery(startup, storage);
-  const registry = await startRegistry(startup, storage, signing, delivery);
+  const history = await recentHistory({ ...storage, trustDomain: config.server.trust_domain });
+  // In the same turn, so that nothing comes between what is remembered and what is told of from now on.
+  const delivery = startDelivery(startup, storage, history);
+  const registry = startRegistry(startup, storage, signing, delivery, history);
   startPublishing(startup, storage);
   const federation = createFederation(startup, storage);
   const health = new HealthState({

@@ -3,6 +3,7 @@ import { AgentRevisions } from '../delivery/agent-revisions.js';
 import { DeliveryAnswers } from '../delivery/answer-questions.js';
 import { ConcernedAgents } from '../delivery/concerned-agents.js';
 import { DeliveryWaits } from '../delivery/wait-for-delivery.js';
+import type { ChangeHistory } from '../sync/change-history.js';
 import type { Startup } from './startup.js';
 import type { Storage } from './storage.js';
 
@@ -14,10 +15,11 @@ export interface Delivery {
 export function startDelivery(
   { config: { server }, clock, log, shutdown }: Startup,
   { store, graph }: Storage,
+  history: ChangeHistory,
 ): Delivery {
   const { serverId, deliveries: exchange } = store;
   const agents = new AgentRevisions({ clock, isAttested: (agentId) => graph.node(agentId) !== undefined });
-  const concerned = new ConcernedAgents(graph, server.trust_domain);
+  const concerned = new ConcernedAgents(graph, server.trust_domain, history);
   shutdown.add(() => {
     concerned.stop();
   });

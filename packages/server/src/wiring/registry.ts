@@ -2,7 +2,7 @@
 import { AttestedAgents } from '../node-attestation/attested-agents.js';
 import { pruneExpiredEntries } from '../registration/prune-expired-entries.js';
 import { Registration } from '../registration/registration.js';
-import { recentHistory } from '../sync/recent-history.js';
+import type { ChangeHistory } from '../sync/change-history.js';
 import { WatchStreams } from '../sync/watch-streams.js';
 import type { Delivery } from './delivery.js';
 import type { Signing } from './signing.js';
@@ -16,12 +16,14 @@ export interface Registry {
   readonly watchStreams: WatchStreams;
 }
 
-export async function startRegistry(
+/** @param history up to what the graph holds now. */
+export function startRegistry(
   { config: { server }, clock, log, shutdown, background }: Startup,
   { store, graph }: Storage,
   { agentIssuer }: Signing,
   delivery: Delivery,
-): Promise<Registry> {
+  history: ChangeHistory,
+): Registry {
   const trustDomain = server.trust_domain;
   const agentTtlSeconds = server.agent_ttl ?? server.default_x509_svid_ttl;
   const agents = new AttestedAgents({ store, nodes: graph, issuer: agentIssuer, agentTtlSeconds, log });
@@ -31,7 +33,6 @@ export async function startRegistry(
     background.abort();
     return pruning;
   });
-  const history = await recentHistory({ store, graph, trustDomain });
   const watchStreams = new WatchStreams({
     ...{ graph, logId: store.logId, trustDomain, clock, log, history },
     receipts: delivery.agents,
