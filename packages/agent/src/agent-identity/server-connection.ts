@@ -129,7 +129,7 @@ export class ServerConnection implements ServerChannels {
       const isReady = await next.isReady(TAKEOVER_LIMIT_MS, signal);
       // Another call has failed there, and has gone elsewhere.
       const hasLeft = this.#choice.current !== channel.address;
-      if (!isReady || hasLeft || signal.aborted) {
+      if (!isReady || hasLeft) {
         next.close();
         if (hasLeft) return true;
         continue;

@@ -140,7 +140,7 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
         await this.#workAlarm.wait(this.#retryAt, signal);
       } else {
         await turn?.();
-        await this.#signBatch(signal);
+        if (!isOver(signal)) await this.#signBatch(signal);
       }
     }
   }
@@ -183,7 +183,6 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
 
   async #signBatch(signal: AbortSignal): Promise<void> {
     const { clock, kind, log, onRecovered, policy } = this.#options;
-    if (signal.aborted) return;
     const { entryIds, secondsLeft } = this.#queue.take(this.#limit.size, clock.now());
     // They may have been released while it was another's turn.
     if (entryIds.length === 0) return;
@@ -299,4 +298,9 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
     this.#due.delete(entryId);
     this.#expiring.delete(entryId);
   }
+}
+
+/** A function, because the answer changes while something is awaited. */
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
 }

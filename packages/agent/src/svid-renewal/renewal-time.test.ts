@@ -69,3 +69,62 @@ describe('with clocks that differ', () => {
     expect(renewalTimeOfStored(svid, after(HOUR / 4), policy)).toEqual(after(HOUR / 2));
   });
 });
+
+describe('a thousand SVIDs that begin together', () => {
+  const COUNT = 1000;
+  const MINUTE = 60_000;
+
+  /** The same numbers each time, so that a failure can be looked at. */
+  function seeded(seed: number): () => number {
+    let state = seed;
+    return () => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state / 2 ** 32;
+    };
+  }
+
+  /** When each is renewed for the nth time; whoever is renewed starts a new life at once. */
+  function renewals(lifetimeMs: number, target: number | undefined, generations: number): readonly Date[] {
+    return Array.from({ length: COUNT }, (_, agent) => {
+      const policy = { availabilityTargetSeconds: target, random: seeded(agent * 7919 + 1) };
+      let at = from;
+      for (let generation = 0; generation < generations; generation += 1) {
+        at = renewalTimeOfNew({ notBefore: at, notAfter: new Date(at.getTime() + lifetimeMs) }, at, policy);
+      }
+      return at;
+    });
+  }
+
+  /** The most that fall into any of the slices of this length. */
+  function busiest(times: readonly Date[], sliceMs: number): number {
+    const slices = new Map<number, number>();
+    for (const time of times) {
+      const slice = Math.floor(time.getTime() / sliceMs);
+      slices.set(slice, (slices.get(slice) ?? 0) + 1);
+    }
+    return Math.max(...slices.values());
+  }
+
+  it.each([
+    ['an hour', HOUR, undefined, 30_000, 6 * MINUTE],
+    ['five minutes', HOUR / 12, undefined, 2_500, 30_000],
+    ['two days with a target of one', 48 * HOUR, 24 * 3600, 50_000, 10 * MINUTE],
+  ])('of %s are renewed spread evenly', (_life, lifetimeMs, target, sliceMs, windowMs) => {
+    const times = renewals(lifetimeMs, target, 1);
+    const sorted = times.map((time) => time.getTime()).toSorted((a, b) => a - b);
+    const widthMs = (sorted.at(-1) ?? 0) - (sorted[0] ?? 0);
+    expect(widthMs).toBeGreaterThan(windowMs * 0.97);
+    expect(widthMs).toBeLessThanOrEqual(windowMs);
+    // 12 slices, and one more where they are cut: 83 in each if they were spread by a ruler.
+    expect(busiest(times, sliceMs)).toBeLessThan(125);
+  });
+
+  it('drift further apart with every renewal', () => {
+    const first = busiest(renewals(HOUR, undefined, 1), MINUTE);
+    const fifth = busiest(renewals(HOUR, undefined, 5), MINUTE);
+    const twentieth = busiest(renewals(HOUR, undefined, 20), MINUTE);
+    expect(first).toBeLessThan(220);
+    expect(fifth).toBeLessThan(first / 1.5);
+    expect(twentieth).toBeLessThan(fifth / 1.5);
+  });
+});

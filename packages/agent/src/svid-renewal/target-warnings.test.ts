@@ -1,0 +1,75 @@
+import { addSeconds } from '@bonafide/shared/runtime/clock';
+import { pino } from 'pino';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { sampleEntry, sampleSvid } from '../svid-cache/cache-samples.js';
+import { TargetWarnings } from './target-warnings.js';
+
+const HOUR = 3600;
+const now = new Date('2030-01-01T00:00:00Z');
+
+interface Warning {
+  readonly count: number;
+  readonly msg: string;
+  readonly entries: readonly { readonly id: string; readonly spiffeId: string }[];
+}
+
+describe('TargetWarnings', () => {
+  let warnings: Warning[];
+  beforeEach(() => {
+    warnings = [];
+  });
+
+  function create(targetHours: number | undefined): TargetWarnings {
+    const log = pino({ base: null }, { write: (line) => warnings.push(JSON.parse(line) as Warning) });
+    return new TargetWarnings({ targetSeconds: targetHours && targetHours * HOUR, log });
+  }
+
+  function obtained(id: string, hours: number): Parameters<TargetWarnings['review']>[0][number] {
+    const entry = sampleEntry(id, ['unix:uid:1']);
+    return { entry, svid: sampleSvid(entry, addSeconds(now, hours * HOUR)) };
+  }
+
+  it('names an entry once, however often its SVID is renewed', () => {
+    const target = create(24);
+    for (let renewal = 0; renewal < 3; renewal += 1)
+      target.review([obtained('web', 1), obtained('db', 37)], now);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatchObject({
+      count: 1,
+      entries: [{ id: 'web', spiffeId: 'spiffe://example.org/web' }],
+    });
+    expect(warnings[0]?.msg).toContain('must exceed the target by more than 12h');
+  });
+
+  it('takes exactly twelve hours more than the target for too short', () => {
+    const target = create(24);
+    target.review([obtained('web', 36)], now);
+    expect(warnings).toHaveLength(1);
+    target.review([obtained('db', 36 + 1 / HOUR)], now);
+    expect(warnings).toHaveLength(1);
+  });
+
+  it('says it again of an entry that was long enough in between, or went and came back', () => {
+    const target = create(24);
+    target.review([obtained('web', 1)], now);
+    target.review([obtained('web', 48)], now);
+    target.review([obtained('web', 1)], now);
+    expect(warnings).toHaveLength(2);
+    target.forget('web');
+    target.review([obtained('web', 1)], now);
+    expect(warnings).toHaveLength(3);
+  });
+
+  it('takes one line for a batch, and names the first few of it', () => {
+    create(24).review(
+      Array.from({ length: 500 }, (_, index) => obtained(`web-${index}`, 1)),
+      now,
+    );
+    expect(warnings.map(({ count, entries }) => [count, entries.length])).toEqual([[500, 10]]);
+  });
+
+  it('has nothing to say without a target', () => {
+    create(undefined).review([obtained('web', 0.1)], now);
+    expect(warnings).toEqual([]);
+  });
+});
