@@ -64,9 +64,9 @@ describe('kill -9 of the agent under load (invariant 9)', () => {
     using workloads = await CallingWorkloads.start({ server, agent, directory: directory.path });
     // Its own entries, so that it has files to write all the time.
     const entries = new RegistryLoad({
-      server,
+      servers: [server],
       operators: 1,
-      parentPath: new URL(agent.spiffeId).pathname,
+      parentPaths: [new URL(agent.spiffeId).pathname],
       pauseMs: 50,
     });
     const moments = [

@@ -28,8 +28,12 @@ describe('kill -9 of the server under load (invariants 2 and 9)', () => {
     await using agent = await launchAgent({ server, directory: directory.path });
     using workloads = await CallingWorkloads.start({ server, agent, directory: directory.path });
     const authorities = await authoritiesOf(server);
-    const entries = new RegistryLoad({ server, operators: 4, parentPath: '/spire/agent/join_token/of-load' });
-    const tokens = new TokenLoad({ server, authorities, races: 2 });
+    const entries = new RegistryLoad({
+      servers: [server],
+      operators: 4,
+      parentPaths: ['/spire/agent/join_token/of-load'],
+    });
+    const tokens = new TokenLoad({ servers: [server], authorities, races: 2 });
 
     const startedMs = performance.now();
     let rounds = 0;
@@ -65,8 +69,8 @@ describe('kill -9 of the server under load (invariants 2 and 9)', () => {
     await store.close();
     expect((await readdir(directory.join('server'))).filter((name) => name.endsWith('.tmp'))).toEqual([]);
     process.stdout.write(
-      `killed ${rounds} times in ${Math.round((performance.now() - startedMs) / 1000)} s: ${entries.acknowledged} changes acknowledged, ${entries.expected} entries kept, ` +
-        `${entries.deleted} deleted, ${entries.foundAgain} made but not answered, ${entries.doubtful} in doubt; ${tokens.tokens} tokens, ${tokens.attempts} attempts, ` +
+      `killed ${rounds} times in ${Math.round((performance.now() - startedMs) / 1000)} s: ${entries.acknowledged} changes acknowledged, ${entries.expected.present} entries kept, ` +
+        `${entries.expected.deleted} deleted, ${entries.foundAgain} made but not answered, ${entries.expected.doubtful} in doubt; ${tokens.tokens} tokens, ${tokens.attempts} attempts, ` +
         `${tokens.spent} spent; ${counts.answered} requests of workloads, ${counts.failed} failed\n`,
     );
   }, 240_000);

@@ -1,4 +1,4 @@
-/** Nodes that race for join tokens, and try again what they already tried, while the server dies under them. */
+/** Nodes that race for join tokens, and try again what they already tried, while the servers die under them. */
 import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import type { LaunchedServer } from '@bonafide/testing/launch-server';
@@ -9,7 +9,8 @@ const PAUSE_AFTER_FAILURE_MS = 30;
 const RACERS = 2;
 
 interface TokenLoadOptions {
-  readonly server: LaunchedServer;
+  /** Of one registry; who races for a token is spread over them. */
+  readonly servers: readonly LaunchedServer[];
   readonly authorities: readonly string[];
   /** How many tokens are raced for at a time. */
   readonly races: number;
@@ -26,7 +27,7 @@ export class TokenLoad {
 
   constructor(options: TokenLoadOptions) {
     this.#options = options;
-    this.#runners = Array.from({ length: options.races }, () => this.#race());
+    this.#runners = Array.from({ length: options.races }, (_, index) => this.#race(this.#server(index)));
   }
 
   get tokens(): number {
@@ -64,8 +65,8 @@ export class TokenLoad {
   }
 
   /** Attested nodes whose SVID the server does not know; none is expected. */
-  async forgotten(): Promise<readonly string[]> {
-    const client = adminClient(this.#options.server, 'spire.api.server.agent.v1.Agent');
+  async forgotten(server = this.#server(0)): Promise<readonly string[]> {
+    const client = adminClient(server, 'spire.api.server.agent.v1.Agent');
     try {
       const { agents } = await callUnary(client, 'ListAgents', {});
       const known = new Set(
@@ -81,8 +82,15 @@ export class TokenLoad {
     }
   }
 
-  async #race(): Promise<void> {
-    const client = adminClient(this.#options.server, 'spire.api.server.agent.v1.Agent');
+  #server(index: number): LaunchedServer {
+    const { servers } = this.#options;
+    const server = servers[index % servers.length];
+    if (server === undefined) throw new Error('a load needs a server');
+    return server;
+  }
+
+  async #race(server: LaunchedServer): Promise<void> {
+    const client = adminClient(server, 'spire.api.server.agent.v1.Agent');
     try {
       while (!this.#isStopped) {
         const token = await callUnary(
@@ -104,11 +112,11 @@ export class TokenLoad {
   }
 
   async #attest(token: string): Promise<void> {
-    const { server, authorities } = this.#options;
-    const attempts = Array.from({ length: RACERS }, async () => {
+    const { authorities } = this.#options;
+    const attempts = Array.from({ length: RACERS }, async (_, index) => {
       this.#attempts += 1;
       try {
-        this.#successes.get(token)?.push(await attestByToken(server, token, authorities));
+        this.#successes.get(token)?.push(await attestByToken(this.#server(index), token, authorities));
       } catch (error) {
         await this.#noteFailure(error);
       }
