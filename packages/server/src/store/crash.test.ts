@@ -4,17 +4,20 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
+import { waitFor } from '@bonafide/testing/wait-for';
 import { openStore } from './open-store.js';
+import { usePostgres } from './store-fixtures.js';
+import type { Store } from './store.js';
 
 const ROUNDS = 3;
 const LOADER = fileURLToPath(new URL('../../../testing/src/typescript-source.mjs', import.meta.url));
 const WRITER = fileURLToPath(new URL('write-until-killed.ts', import.meta.url));
 
 /** Kills the writer after it has acknowledged some writes. @returns what it acknowledged, as `revision id`. */
-async function writeUntilKilled(path: string, prefix: string, lines: number): Promise<readonly string[]> {
+async function writeUntilKilled(where: string, prefix: string, lines: number): Promise<readonly string[]> {
   const child = spawn(
     process.execPath,
-    ['--conditions=@bonafide/source', '--import', LOADER, WRITER, path, prefix],
+    ['--conditions=@bonafide/source', '--import', LOADER, WRITER, where, prefix],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   let output = '';
@@ -29,30 +32,57 @@ async function writeUntilKilled(path: string, prefix: string, lines: number): Pr
   return output.split('\n').slice(0, -1);
 }
 
+/** Each round goes on with what the ones before left behind. */
+async function writeInRounds(where: string, open: () => Promise<Store>): Promise<void> {
+  const acknowledged: string[] = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    acknowledged.push(...(await writeUntilKilled(where, `r${round}`, 20 + round * 37)));
+    const store = await open();
+    const log = (await store.changesSince(0, 100_000)) ?? [];
+    const byRevision = new Map(log.map(({ revision, changes }) => [String(revision), changes]));
+    for (const line of acknowledged) {
+      const [revision = '', id = ''] = line.split(' ');
+      expect(await store.entries.get(id)).toBeDefined();
+      expect(byRevision.get(revision)).toMatchObject([
+        { kind: 'entry', entryId: id },
+        { kind: 'entry', entryId: `${id}-twin` },
+      ]);
+    }
+    // Every transaction wrote two entries: an odd one would be half of one.
+    expect(log.map(({ revision }) => revision)).toEqual(log.map((_, index) => index + 1));
+    expect(await store.entries.count({})).toBe(log.length * 2);
+    expect(await store.currentRevision()).toBe(log.length);
+    await store.close();
+  }
+  expect(acknowledged.length).toBeGreaterThan(20 * ROUNDS);
+}
+
 describe('kill -9 in the middle of writing', () => {
+  const postgres = usePostgres();
+
   it('loses no acknowledged write, leaves none half done, and needs no repair (invariant 9)', async () => {
     using directory = createTemporaryDirectory();
     const path = directory.join('store.sqlite3');
-    const acknowledged: string[] = [];
-    for (let round = 0; round < ROUNDS; round += 1) {
-      acknowledged.push(...(await writeUntilKilled(path, `r${round}`, 20 + round * 37)));
-      const store = await openStore({ path, log: silentLogger });
-      const log = (await store.changesSince(0, 100_000)) ?? [];
-      const byRevision = new Map(log.map(({ revision, changes }) => [String(revision), changes]));
-      for (const line of acknowledged) {
-        const [revision = '', id = ''] = line.split(' ');
-        expect(await store.entries.get(id)).toBeDefined();
-        expect(byRevision.get(revision)).toMatchObject([
-          { kind: 'entry', entryId: id },
-          { kind: 'entry', entryId: `${id}-twin` },
-        ]);
-      }
-      // Every transaction wrote two entries: an odd one would be half of one.
-      expect(log.map(({ revision }) => revision)).toEqual(log.map((_, index) => index + 1));
-      expect(await store.entries.count({})).toBe(log.length * 2);
-      expect(await store.currentRevision()).toBe(log.length);
-      await store.close();
-    }
-    expect(acknowledged.length).toBeGreaterThan(20 * ROUNDS);
+    await writeInRounds(path, () => openStore({ path, log: silentLogger }));
   }, 120_000);
+
+  it('does neither on PostgreSQL, whose connections break off where they are', async () => {
+    const leftBehind = async (): Promise<string> =>
+      (
+        await postgres.server.query(
+          "select count(*) from pg_stat_activity where application_name like 'bonafide%' and datname like 'test%'",
+        )
+      ).trim();
+    await writeInRounds(await postgres.url(), async () => {
+      // A commit that was sent before the kill may come after it.
+      await waitFor(
+        'the connections of the killed process to end',
+        async () => (await leftBehind()) === '0',
+        {
+          limitMs: 60_000,
+        },
+      );
+      return postgres.open();
+    });
+  }, 240_000);
 });

@@ -11,14 +11,14 @@ const BY_STATE: Readonly<Record<string, readonly [Reason, string]>> = {
   '53200': ['unavailable', 'has no memory left; nothing was changed'],
   '53300': [
     'unavailable',
-    'has no connection left; raise its max_connections, or lower max_connections of the servers',
+    'has no connection left for this user; raise its max_connections or the connection limit of the user, or lower max_connections of the servers',
   ],
   '40001': ['aborted', 'gave way to another transaction; nothing was changed, try again'],
   '40P01': ['aborted', 'gave way to another transaction; nothing was changed, try again'],
   '55P03': ['unavailable', 'is locked by somebody else; nothing was changed'],
   '57014': ['unavailable', 'took too long to answer; nothing was changed'],
   '28P01': ['failed_precondition', 'refused the user name or the password'],
-  '28000': ['failed_precondition', 'refused the user'],
+  '28000': ['failed_precondition', 'refused the user; see its pg_hba.conf'],
   '3D000': ['failed_precondition', 'is not there; create it first'],
   '42501': ['failed_precondition', 'does not grant this user what is needed'],
 };
@@ -63,6 +63,14 @@ export function translatePostgresError(error: unknown, where: string): unknown {
     });
   }
   if (isConnectionLost(error)) return unavailable(`the ${where} ended the connection`, error);
+  // A rule of its pg_hba.conf; in another language than English the general words below have to do.
+  if (code === '28000' && error.message.includes('no encryption')) {
+    return new BonafideError(
+      'failed_precondition',
+      `the ${where} refused a connection without TLS; expected sslmode require, verify-ca or verify-full`,
+      { cause: error },
+    );
+  }
   const known = BY_STATE[code];
   if (known === undefined) return error;
   const [reason, text] = known;
