@@ -16,6 +16,7 @@ import { BytewiseText } from './sql/bytewise-text.js';
 import { appendAndNotify, logPosition, openLog, readLogAfter } from './sql/change-log.js';
 import { DeliveryQueries } from './sql/delivery.js';
 import { migrate } from './sql/migrate.js';
+import { ServerIdLock } from './server-id-lock.js';
 import { SqlStore } from './sql-store.js';
 import type { Store } from './store.js';
 
@@ -49,6 +50,8 @@ const REPLICA_CONNECTIONS = 4;
 const LISTENER_PREFIX = 'bonafide/';
 /** A peer that is gone never says farewell. */
 const CLOSE_LIMIT_MS = 5000;
+/** Longer than a server that was killed may linger in the database. */
+const START_LIMIT_MS = 20_000;
 
 /** @throws BonafideError `invalid_argument` for a url, `failed_precondition` for a database of a newer release or without rights, `unavailable` when it cannot be reached. */
 export async function openPostgresStore(options: PostgresStoreOptions): Promise<Store> {
@@ -123,6 +126,7 @@ async function openPrepared(
       listenerPrefix: LISTENER_PREFIX,
     });
     const state = new ConnectionState({ clock, log });
+    const lock = new ServerIdLock({ serverId, clock, log });
     feed = new PostgresFeed({
       access,
       channel,
@@ -134,6 +138,7 @@ async function openPrepared(
       },
       applicationName: `${LISTENER_PREFIX}${serverId}`,
       state,
+      lock,
       seen: () => follower.seen,
       look: async () => (await sql.raw<Look>(LOOK).execute(readers.db)).rows[0],
       catchUp: () => follower.catchUp(),
@@ -146,6 +151,7 @@ async function openPrepared(
     });
     const started = feed;
     started.start();
+    await withTimeLimit(clock, START_LIMIT_MS, 'the connection that listens to the database', lock.started());
     return new SqlStore({
       logId,
       serverId,
@@ -169,6 +175,7 @@ async function openPrepared(
       },
     });
   } catch (error) {
+    await feed?.stop();
     await closePools();
     throw error;
   }

@@ -11,6 +11,7 @@ import type { PostgresAccess } from './postgres-access.js';
 import { clientConfig } from './postgres-database.js';
 import { translatePostgresError } from './postgres-error.js';
 import { describeTarget } from './postgres-target.js';
+import type { ServerIdLock } from './server-id-lock.js';
 import type { LogPosition } from './store.js';
 
 export interface PostgresFeedParts {
@@ -21,6 +22,8 @@ export interface PostgresFeedParts {
   /** How the connection is known in the database. */
   readonly applicationName: string;
   readonly state: ConnectionState;
+  /** Held by this connection. */
+  readonly lock: ServerIdLock;
   /** The last commit that was told of here. */
   readonly seen: () => LogPosition;
   /** Looks through the pool: the connection for this one may be all that fails. */
@@ -104,6 +107,7 @@ export class PostgresFeed {
     });
     try {
       await client.connect();
+      await this.#parts.lock.take(client, this.#stop.signal);
       for (const each of [channel, deliveries.channel]) {
         await client.query(`listen ${client.escapeIdentifier(each)}`);
       }

@@ -74,6 +74,43 @@ describe('several servers on one PostgreSQL', () => {
   );
 
   it(
+    'are two: a second one with the same server ID is refused, until the first has stopped',
+    async () => {
+      const first = await postgres.open({ serverId: 'a' });
+      await expect(postgres.open({ serverId: 'a' })).rejects.toThrow(
+        /another server with the server ID a is connected to the database, from .* give this server a data_dir of its own/,
+      );
+      await createEntry(first, '/still-served');
+      const opening = postgres.open({ serverId: 'a' });
+      await first.close();
+      await createEntry(await opening, '/after');
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'keep their server ID when the connection that listens is ended',
+    async () => {
+      await postgres.open({ serverId: 'a' });
+      const holders = async (): Promise<string> =>
+        (
+          await postgres.server.query(
+            "select string_agg(distinct pid::text, ',') from pg_locks where locktype = 'advisory' and granted",
+          )
+        ).trim();
+      const before = await holders();
+      await postgres.server.query(`select pg_terminate_backend(${before})`);
+      await waitFor(
+        'the next connection to hold it',
+        async () => ![before, ''].includes(await holders()),
+        WAIT,
+      );
+      await expect(postgres.open({ serverId: 'a' })).rejects.toThrow('another server with the server ID a');
+    },
+    LIMIT_MS,
+  );
+
+  it(
     'spend a join token once',
     async () => {
       const stores = [await postgres.open(), await postgres.open()];

@@ -63,6 +63,7 @@ export function usePostgres(settings: Readonly<Record<string, string>> = FAST_SE
       throw new Error('PostgreSQL is started before the tests of a describe, and not sooner');
     return server;
   };
+  let servers = 0;
   const urlOfTest = (): Promise<string> => {
     url ??= running().createDatabase(`test_${(count += 1)}`);
     return url;
@@ -76,7 +77,7 @@ export function usePostgres(settings: Readonly<Record<string, string>> = FAST_SE
       opened(
         await openPostgresStore({
           url: await urlOfTest(),
-          serverId: 'one',
+          serverId: `server ${(servers += 1)}`,
           clock: systemClock,
           log: silentLogger,
           pool: { maxConnections: 8 },
