@@ -2,7 +2,7 @@
 import { BonafideError, hasReason, type Reason } from '@bonafide/shared/errors/bonafide-error';
 import { isLive, type RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import type { Clock } from '@bonafide/shared/runtime/clock';
-import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { isAgentId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { AttestedNode } from '../store/node-record.js';
 import type { Caller, CallerKind } from './caller.js';
 import type { Peer, PeerSvid } from './peer.js';
@@ -55,7 +55,8 @@ export class CallerIdentification {
       return await this.#agent(method, svid);
     } catch (error) {
       // Attested or renewed a moment ago by another server, perhaps; to be refused would cost it its SVID.
-      if (!hasReason(error, 'agent_not_attested', 'agent_not_active')) throw error;
+      if (!hasReason(error, 'agent_not_attested', 'agent_not_active') || !isAgentId(svid.spiffeId))
+        throw error;
       await this.#options.followClosely();
       return this.#agent(method, svid);
     }

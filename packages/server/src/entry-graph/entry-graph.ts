@@ -13,6 +13,7 @@ import { applyChange, isReset } from './apply-change.js';
 import type { GraphChange } from './graph-change.js';
 import { NodeIndex } from './node-index.js';
 import { agentsUnder, authorizedEntries, isAuthorized } from './reach.js';
+import { ReadRetries } from './read-retries.js';
 import { lookUp, readRegistry } from './read-registry.js';
 
 export interface EntryGraphOptions {
@@ -22,8 +23,6 @@ export interface EntryGraphOptions {
   readonly log: Logger;
 }
 
-const RETRY_MS = 1000;
-
 export class EntryGraph {
   readonly #options: EntryGraphOptions;
   #entries: EntryIndex;
@@ -31,6 +30,7 @@ export class EntryGraph {
   #bundles = new Map<TrustDomain, TrustBundle>();
   readonly #listeners = new Set<(change: GraphChange) => void>();
   readonly #unsubscribe: () => void;
+  readonly #retries: ReadRetries;
   /** Committed, but not in memory yet. */
   #pending: CommittedRevision[] = [];
   #isLoaded = false;
@@ -53,6 +53,8 @@ export class EntryGraph {
   private constructor(options: EntryGraphOptions) {
     this.#options = options;
     this.#entries = new EntryIndex(serverId(options.trustDomain));
+    const { clock, log } = options;
+    this.#retries = new ReadRetries({ clock, log, again: () => void this.#catchUp() });
     // The store waits for what a listener returns: a write is visible here before it is acknowledged.
     this.#unsubscribe = options.store.subscribe((committed) => this.#follow(committed));
   }
@@ -151,6 +153,7 @@ export class EntryGraph {
 
   stop(): void {
     this.#isStopped = true;
+    this.#retries.stop();
     this.#unsubscribe();
   }
 
@@ -204,10 +207,10 @@ export class EntryGraph {
     try {
       if (isEverything(taken)) await this.#reload();
       else await this.#apply(taken, last);
+      this.#retries.succeeded();
     } catch (error) {
       this.#pending = [...taken, ...this.#pending];
-      this.#options.log.error({ err: error }, 'cannot read what was just written; trying again');
-      this.#options.clock.schedule(RETRY_MS, () => void this.#catchUp());
+      this.#retries.failed(error);
     }
   }
 

@@ -1,7 +1,7 @@
 /** Both listeners and the one API behind them, each call authorized. */
 import { AgentCalls } from '../access/agent-calls.js';
 import { createAuthorization } from '../access/authorize.js';
-import { followClosely } from '../access/follow-closely.js';
+import { CloseFollowing } from '../access/follow-closely.js';
 import { CallerIdentification } from '../access/identify-caller.js';
 import { verifyPeer } from '../access/verify-peer.js';
 import { AdminListener, prepareSocketFolder } from '../endpoints/admin-listener.js';
@@ -49,6 +49,7 @@ export async function createEndpoints(
   const adminIds = new Set(server.admin_ids);
   const peers = new ConnectedPeers();
   const agentCalls = new AgentCalls(graph);
+  const following = new CloseFollowing({ store, graph, clock });
   graph.subscribe(({ resets }) => {
     agentCalls.check(resets);
   });
@@ -64,7 +65,7 @@ export async function createEndpoints(
       identification: new CallerIdentification({
         directory: graph,
         activateRenewedSvid: (agentId, serialNumber) => agents.activateRenewedSvid(agentId, serialNumber),
-        followClosely: () => followClosely({ store, graph, clock }),
+        followClosely: () => following.follow(),
         adminIds,
         localAdminUids: await prepareSocketFolder(server.socket_path),
         clock,
