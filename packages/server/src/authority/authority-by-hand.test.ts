@@ -4,6 +4,7 @@ import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { FakeClock } from '@bonafide/testing/fake-clock';
+import { waitFor } from '@bonafide/testing/wait-for';
 import type { AuthorityRecord } from '../store/authority-record.js';
 import { openStore } from '../store/open-store.js';
 import type { CommittedRevision, Store } from '../store/store.js';
@@ -117,6 +118,7 @@ describe.each(KINDS)('%s authorities by hand', (kind) => {
     ]);
     expect(byHand().state().old).toMatchObject({ authorityId: first, isTainted: true });
 
+    const revokedAt = clock.now().getTime();
     await byHand().revoke(first);
     expect(await published(kind)).toEqual([{ id: second, isTainted: false }]);
     expect(byHand().state().old).toBeUndefined();
@@ -125,6 +127,12 @@ describe.each(KINDS)('%s authorities by hand', (kind) => {
     await restart();
     expect(activeId(kind)).toBe(second);
     expect(await published(kind)).toEqual([{ id: second, isTainted: false }]);
+
+    await waitFor('the revocation to be forgotten, once nobody could accept what was revoked', async () => {
+      await clock.advance(12 * 3600 * 1000);
+      return (await store.authorities.listRevoked()).length === 0;
+    });
+    expect(clock.now().getTime()).toBeGreaterThan(revokedAt + 2 * 24 * 3600 * 1000 - 60_000);
   });
 
   it('are tainted in record and bundle at one revision, which agents hear of', async () => {

@@ -5,7 +5,7 @@ import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { AuthorityRecord, AuthoritySlot } from '../store/authority-record.js';
 import type { Store, WriteTransaction } from '../store/store.js';
-import { appendToBundle, emptyBundle } from '../trust-bundle/merge-bundle.js';
+import { appendToBundle, emptyBundle, endOfUse } from '../trust-bundle/merge-bundle.js';
 import { editOwnBundle } from '../trust-bundle/own-bundle.js';
 import { checkActive, isValid, type ActiveAuthority } from './active-authority.js';
 import { AuthorityKeys } from './authority-keys.js';
@@ -153,9 +153,9 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     const { trustDomain, maker, log } = this.#options;
     const revision = await this.write(async (transaction) => {
       await editOwnBundle(transaction, trustDomain, (bundle) => maker.revoke(bundle, authorityId));
-      await transaction.authorities.addRevoked(authorityId);
-      const hasRecord = (await transaction.authorities.list()).some((of) => of.authorityId === authorityId);
-      if (hasRecord) await transaction.authorities.delete(authorityId);
+      const record = (await transaction.authorities.list()).find((of) => of.authorityId === authorityId);
+      await transaction.authorities.addRevoked(authorityId, record && endOfUse(record));
+      if (record !== undefined) await transaction.authorities.delete(authorityId);
     });
     log.warn({ authority_id: authorityId }, `${maker.words} revoked`);
     return revision;

@@ -43,6 +43,7 @@ export class AuthorityPruning {
       // By now another server may have been faster.
       past = this.#past(await transaction.authorities.list(), now);
       for (const authorityId of past) await transaction.authorities.delete(authorityId);
+      await transaction.authorities.pruneRevoked(now);
       await editOwnBundle(transaction, trustDomain, (bundle) => pruneBundle(bundle, now, past));
     });
     for (const authorityId of past) log.info({ authority_id: authorityId }, `expired ${maker.words} removed`);

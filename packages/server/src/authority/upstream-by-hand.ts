@@ -56,7 +56,8 @@ export class UpstreamByHand {
       failed: 'failed to revoke X.509 upstream authority',
       done: 'X.509 upstream authority revoked',
       edit: revokeX509Authority,
-      also: (transaction, anchor) => transaction.authorities.addRevoked(anchor),
+      // For ever: the authority above may certify the same key anew.
+      also: (transaction, anchor) => transaction.authorities.addRevoked(anchor, undefined),
     });
   }
 

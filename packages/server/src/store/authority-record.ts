@@ -46,5 +46,8 @@ export interface AuthorityWriter {
   /** Creates or replaces. */
   put(record: AuthorityRecord): Promise<void>;
   delete(authorityId: string): Promise<void>;
-  addRevoked(authorityId: string): Promise<void>;
+  /** @param expiresAt from then on nobody could accept it anyway; undefined for one that might be published anew under another date. */
+  addRevoked(authorityId: string, expiresAt: Date | undefined): Promise<void>;
+  /** Forgets the revoked ones that nobody could accept any more. */
+  pruneRevoked(now: Date): Promise<void>;
 }

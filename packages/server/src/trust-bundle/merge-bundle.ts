@@ -32,16 +32,22 @@ export function appendToBundle(bundle: TrustBundle, additions: BundleAdditions):
 
 const DAY_MS = 24 * 3600 * 1000;
 
+interface Lifetime {
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
 /**
  * An expired authority stays for as long again as it lived, at most a day, for validators whose clocks are behind ours; nothing that it
  * signed outlives it, so nothing is lost afterwards.
  */
-export function isPastUse(
-  authority: { readonly notBefore: Date; readonly notAfter: Date },
-  now: Date,
-): boolean {
-  const lifetimeMs = authority.notAfter.getTime() - authority.notBefore.getTime();
-  return now.getTime() > authority.notAfter.getTime() + Math.min(lifetimeMs, DAY_MS);
+export function isPastUse(authority: Lifetime, now: Date): boolean {
+  return now > endOfUse(authority);
+}
+
+export function endOfUse({ notBefore, notAfter }: Lifetime): Date {
+  const lifetimeMs = notAfter.getTime() - notBefore.getTime();
+  return new Date(notAfter.getTime() + Math.min(lifetimeMs, DAY_MS));
 }
 
 /**

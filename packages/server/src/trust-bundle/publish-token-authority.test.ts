@@ -74,8 +74,8 @@ describe('the token authority of a downstream server', () => {
       publishJwtAuthority: (authority) => Promise.resolve([key('revoked sister'), authority]),
     });
     await store.write(async ({ authorities }) => {
-      await authorities.addRevoked('revoked sister');
-      await authorities.addRevoked('revoked child');
+      await authorities.addRevoked('revoked sister', undefined);
+      await authorities.addRevoked('revoked child', undefined);
     });
     expect(await publication.publish('jwt', key('child'), never)).toEqual([key('child')]);
     await expect(publication.publish('jwt', key('revoked child'), never)).rejects.toMatchObject({

@@ -72,12 +72,16 @@ export class AuthorityStatements extends AuthorityQueries implements AuthorityWr
     this.#record({ kind: 'authority', authorityId });
   }
 
-  async addRevoked(authorityId: string): Promise<void> {
+  async addRevoked(authorityId: string, expiresAt: Date | undefined): Promise<void> {
     await this.db
       .insertInto('revoked_authorities')
-      .values({ authority_id: authorityId })
+      .values({ authority_id: authorityId, expires_at: expiresAt?.getTime() ?? null })
       .onConflict((conflict) => conflict.doNothing())
       .execute();
+  }
+
+  async pruneRevoked(now: Date): Promise<void> {
+    await this.db.deleteFrom('revoked_authorities').where('expires_at', '<', now.getTime()).execute();
   }
 }
 

@@ -8,6 +8,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0004_several_servers': { up: prepareForSeveralServers },
   '0006_delivery': { up: addDelivery },
   '0007_list_filters': { up: addListFilters },
+  '0008_revocations_end': { up: letRevocationsEnd },
 };
 
 async function createRegistry(db: Kysely<unknown>): Promise<void> {
@@ -205,4 +206,9 @@ async function addDelivery(db: Kysely<unknown>): Promise<void> {
     .on('delivery_answers')
     .column('question_id')
     .execute();
+}
+
+/** Of those that were written before it is not known when they end: they stay. */
+async function letRevocationsEnd(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('revoked_authorities').addColumn('expires_at', 'bigint').execute();
 }

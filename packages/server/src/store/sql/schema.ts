@@ -16,7 +16,7 @@ export interface Schema {
   readonly join_tokens: JoinTokenRow;
   readonly authorities: AuthorityRow;
   readonly federation_relationships: FederationRelationshipRow;
-  readonly revoked_authorities: { readonly authority_id: string };
+  readonly revoked_authorities: { readonly authority_id: string; readonly expires_at: number | null };
   readonly delivery_questions: DeliveryQuestionRow;
   readonly delivery_answers: DeliveryAnswerRow;
 }
