@@ -56,7 +56,7 @@ describe('a server that is asked to stop', () => {
     const { stdout } = await runCommand('agent', [
       ...['survival', '--socket-path', directory.join('admin', 'admin.sock')],
     ]);
-    return Number(/^Connected to 127\.0\.0\.1:(\d+);/.exec(stdout)?.[1]);
+    return Number(/^Connected to 127\.0\.0\.1:(\d+)$/m.exec(stdout)?.[1]);
   }
 
   async function create(server: LaunchedServer, agent: LaunchedAgent, path: string): Promise<void> {

@@ -13,9 +13,8 @@ const WHY: Readonly<Record<WorkloadReport['cause'], string>> = {
 
 export function survivalText(agent: AgentReport, workloads: readonly WorkloadReport[]): string {
   const { now } = agent;
-  const touch = agent.isConnected ? 'Connected to' : 'Not connected to';
   const lines = [
-    `${touch} ${agent.serverAddress}; last heard ${agent.lastSyncAt === 0 ? 'never in this run' : ago(agent.lastSyncAt, now)}`,
+    connectionLine(agent),
     agentLine(agent),
     agent.availabilityTarget === 0
       ? 'No availability target is configured'
@@ -31,9 +30,18 @@ export function survivalText(agent: AgentReport, workloads: readonly WorkloadRep
     agent.availabilityTarget === 0 ? '-' : workload.meetsTarget ? 'met' : 'NOT MET',
     WHY[workload.cause],
   ]);
-  return [...lines, ...table([['STOPS', 'SPIFFE ID', 'IN USE', 'TARGET', 'BECAUSE'], ...rows]), ''].join(
-    '\n',
-  );
+  return [
+    ...lines,
+    ...table([['STOPS', 'SPIFFE ID', 'IN USE', 'TARGET', 'BECAUSE'], ...rows]),
+    '',
+    'Bundles of other trust domains are not counted: what changes there from now on is not heard of',
+    '',
+  ].join('\n');
+}
+
+function connectionLine({ isConnected, lastSyncAt, now, serverAddress }: AgentReport): string {
+  if (isConnected) return `Connected to ${serverAddress}`;
+  return `Not connected to ${serverAddress}; last heard ${lastSyncAt === 0 ? 'never in this run' : ago(lastSyncAt, now)}`;
 }
 
 function agentLine({ agentId, canAttest, now, svidExpiresAt }: AgentReport): string {

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { addExamples, valueOption } from '@bonafide/shared/cli/option-values';
 import { outputOption, printAnswer, type OutputFormat } from '@bonafide/shared/cli/output';
+import { protoJson } from '@bonafide/shared/cli/proto-json';
 import { parseDuration } from '@bonafide/shared/config/go-duration';
 import { BonafideError, hasReason, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { openServerStream } from '@bonafide/shared/rpc/client-call';
@@ -25,6 +26,7 @@ interface Report {
   readonly workloads: readonly WorkloadReport[];
 }
 
+const SERVICE = 'bonafide.agent.v1.Survival';
 const LIMIT_MS = 30_000;
 
 export function survival(command: Command, host: CommandHost): void {
@@ -34,7 +36,7 @@ export function survival(command: Command, host: CommandHost): void {
     .addOption(
       valueOption(
         '--fail-under <duration>',
-        'leaves exit code 1 when some workload stops sooner, such as 24h',
+        'leaves exit code 1 when the X.509-SVID or the bundle of some workload ends sooner, such as 24h',
         parseDuration,
       ),
     )
@@ -47,25 +49,30 @@ export function survival(command: Command, host: CommandHost): void {
     const { agent, workloads } = await askForReport(await adminSocketPath(flags));
     printAnswer(host, flags.output, {
       json: () => ({
-        agent: { ...agent },
-        workloads: workloads.map((workload) => ({ ...workload })),
+        agent: protoJson(SERVICE, 'bonafide.agent.v1.AgentSurvival', agent),
+        workloads: workloads.map((each) => protoJson(SERVICE, 'bonafide.agent.v1.WorkloadSurvival', each)),
       }),
       pretty: () => survivalText(agent, workloads),
     });
     const { failUnder } = flags;
     if (failUnder === undefined) return;
-    const short = workloads.filter(({ stopsAt }) => stopsAt < agent.now + failUnder);
+    const short = workloads.filter((workload) => x509Ends(workload) < agent.now + failUnder);
     if (short.length > 0) {
       throw new BonafideError(
         'failed_precondition',
-        `${short.length} of ${workloads.length} workloads would stop sooner than asked for, ${short[0]?.spiffeId ?? ''} first`,
+        `${short.length} of ${workloads.length} workloads would be without a valid X.509-SVID or bundle sooner than asked for, ${short[0]?.spiffeId ?? ''} first`,
       );
     }
   });
 }
 
+/** Tokens never last long, so that they would fail every demand. */
+function x509Ends({ bundleExpiresAt, x509SvidExpiresAt }: WorkloadReport): number {
+  return Math.min(bundleExpiresAt, x509SvidExpiresAt);
+}
+
 async function askForReport(socketPath: string): Promise<Report> {
-  const client = createSocketClient(socketPath, 'bonafide.agent.v1.Survival');
+  const client = createSocketClient(socketPath, SERVICE);
   try {
     let agent: AgentReport | undefined;
     const workloads: WorkloadReport[] = [];
@@ -79,7 +86,7 @@ async function askForReport(socketPath: string): Promise<Report> {
     if (!hasReason(error, 'unavailable')) throw error;
     const message = error.message.includes('EACCES')
       ? `no permission to use ${socketPath}; the admin socket is for the user that the agent runs as`
-      : `no agent has its admin socket at ${socketPath}: ${error.message}; set agent.admin_socket_path in its configuration, and name it with --socket-path or --config`;
+      : `no agent has its admin socket at ${socketPath}; start one that has agent.admin_socket_path in its configuration, and name it with --socket-path or --config`;
     throw new BonafideError('unavailable', message, { cause: error });
   } finally {
     client.close();

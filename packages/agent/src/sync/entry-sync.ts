@@ -39,6 +39,7 @@ export class EntrySync {
   readonly #options: EntrySyncOptions;
   readonly #retry: Backoff;
   #isConnected = false;
+  #isWatching = false;
   /** Ends a pause that the server did not ask for. */
   #hurry: AbortController | undefined;
   #lastSyncAt: Date | undefined;
@@ -59,8 +60,9 @@ export class EntrySync {
     return this.#isConnected;
   }
 
+  /** When the cache last was in step with the server: as long as a Watch stream lasts, now. */
   get lastSyncAt(): Date | undefined {
-    return this.#lastSyncAt;
+    return this.#isConnected && this.#isWatching ? this.#options.clock.now() : this.#lastSyncAt;
   }
 
   /** Somebody else has reached the server: a pause after a failure to reach it ends now. */
@@ -160,6 +162,7 @@ export class EntrySync {
     const wasConnected = this.#isConnected;
     this.#options.apply(change, cursor);
     this.#isConnected = true;
+    this.#isWatching = cursor !== undefined;
     this.#lastSyncAt = clock.now();
     this.#retry.reset();
     connection.confirm(channel);
@@ -175,6 +178,7 @@ export class EntrySync {
     signal: AbortSignal,
   ): Promise<void> {
     const { clock, connection, explain, log, random, reportRefusal } = this.#options;
+    this.#lastSyncAt = this.lastSyncAt;
     this.#isConnected = false;
     reportRefusal(error, channel);
     const isAway = hasReason(error, 'unavailable', 'deadline_exceeded');
