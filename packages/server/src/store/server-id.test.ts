@@ -13,7 +13,7 @@ it('a server ID is made once, and is for its owner alone', async () => {
   expect(statSync(directory.join('server-id')).mode & 0o777).toBe(0o600);
 });
 
-it.each(['', 'x', '00000000-0000-0000-0000-00000000000', `${'a'.repeat(100_000)}`])(
+it.each(['', 'x', '00000000-0000-0000-0000-00000000000', 'a'.repeat(100_000)])(
   'a damaged server ID is refused and left as it is',
   async (text) => {
     using directory = createTemporaryDirectory();
