@@ -61,9 +61,7 @@ describe('the database file', () => {
     const before = readFileSync(path);
     await expect(openStore({ path, log: silentLogger })).rejects.toMatchObject({
       reason: 'failed_precondition',
-      message: expect.stringMatching(
-        /0999_from_the_future.*newest this release knows is 00\d\d_/,
-      ) as string,
+      message: expect.stringMatching(/0999_from_the_future.*newest this release knows is 00\d\d_/) as string,
     });
     expect(readFileSync(path).equals(before)).toBe(true);
   });
