@@ -74,11 +74,14 @@ export class AskedServers {
       try {
         if (this.#questionId === undefined) {
           this.#questionId = await exchange.ask(revision, lifeMs);
-          this.#listening = await exchange.listeningServers();
-          onChange();
+          this.#listening = undefined;
         } else if (!(await exchange.repeat(this.#questionId))) {
           this.#questionId = undefined;
           continue;
+        }
+        if (this.#listening === undefined) {
+          this.#listening = await exchange.listeningServers();
+          onChange();
         }
         this.#read();
       } catch (error) {

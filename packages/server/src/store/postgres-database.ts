@@ -87,6 +87,8 @@ class GuardedPool implements PostgresPool {
     this.#pool = new Pool({
       ...clientConfig(access, options.statementLimitMs ?? STATEMENT_LIMIT_MS),
       max: options.maxConnections,
+      // One that a dead peer keeps open must not keep the process from ending.
+      allowExitOnIdle: true,
       idleTimeoutMillis: (options.idleTimeoutSeconds ?? 60) * 1000,
       ...(options.maxLifetimeSeconds === undefined ? {} : { maxLifetimeSeconds: options.maxLifetimeSeconds }),
     });

@@ -1,4 +1,5 @@
 /** One connection that listens for commits of other servers, asks now and then in case one went unheard, and knows whether the database is there. */
+import { Socket } from 'node:net';
 import { Client } from 'pg';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
@@ -90,11 +91,13 @@ export class PostgresFeed {
   /** Until the connection fails, or the feed is stopped. */
   async #listen(): Promise<void> {
     const { access, channel, deliveries, applicationName, clock, pollMs = POLL_MS } = this.#parts;
+    const socket = new Socket();
     const client = new Client({
       ...clientConfig(access, ANSWER_LIMIT_MS),
       application_name: applicationName,
       connectionTimeoutMillis: ANSWER_LIMIT_MS,
       query_timeout: ANSWER_LIMIT_MS,
+      stream: () => socket,
     });
     let failure: Error | undefined;
     client.on('error', (error) => {
@@ -118,7 +121,9 @@ export class PostgresFeed {
         if (failure !== undefined) throw failure;
       }
     } finally {
-      void client.end().catch(() => undefined); // a dead peer never answers the farewell
+      // A dead peer never answers the farewell, and must not keep the process from ending.
+      socket.unref();
+      void client.end().catch(() => undefined);
     }
   }
 
