@@ -71,12 +71,13 @@ describe('streams without a first message', () => {
     await using server = await InProcessServer.start();
     const [agent, other] = [await server.attestNew(), await server.attestNew()];
     const refused: string[] = [];
+    // Ten thousand of them are opened in first-messages.test.ts, where no TLS stands in the way.
     const clients = await Promise.all(
       Array.from({ length: 40 }, () => RawHttp2Client.connect(server.port, agent)),
     );
     try {
       for (const client of clients) {
-        for (let index = 0; index < 250; index += 1) {
+        for (let index = 0; index < 50; index += 1) {
           const stream = client.open(Watch.path);
           stream.on('response', (headers) => {
             if (headers['grpc-status'] !== undefined) refused.push(String(headers['grpc-status']));
@@ -90,10 +91,11 @@ describe('streams without a first message', () => {
       const stream = openBidiStream(await server.remote(SYNC, other), 'Watch');
       await stream.send({ hello: {} });
       expect((await stream.messages.next()).value?.step).toBe('snapshotPage');
-      await waitFor('all of them to be refused', () => refused.length === 10_000, { limitMs: 220_000 });
+      await waitFor('all of them to be refused', () => refused.length === 2_000, { limitMs: 220_000 });
       // RESOURCE_EXHAUSTED, and DEADLINE_EXCEEDED for the few that were let in and said nothing.
       expect(new Set(refused)).toEqual(new Set(['8', '4']));
       expect(refused.filter((code) => code === '4').length).toBeLessThan(200);
+      expect(refused.filter((code) => code === '8').length).toBeGreaterThan(1_800);
     } finally {
       for (const client of clients) client[Symbol.dispose]();
     }

@@ -20,7 +20,7 @@ export interface EntryApiOptions extends PolledRegistry {
 }
 
 export function createEntryHandlers(options: EntryApiOptions): Handlers<'spire.api.server.entry.v1.Entry'> {
-  const { trustDomain, registration, graph, receipts } = options;
+  const { trustDomain, registration, graph, receipts, polls } = options;
   return {
     CountEntries: unaryHandler(callContext, async ({ filter }) => ({
       count: await registration.countEntries(ownEntryFilter(filter, trustDomain)),
@@ -90,11 +90,12 @@ export function createEntryHandlers(options: EntryApiOptions): Handlers<'spire.a
       };
     }),
 
-    GetAuthorizedEntries: unaryHandler(callContext, ({ outputMask }, _call, context) => {
+    GetAuthorizedEntries: unaryHandler(callContext, async ({ outputMask }, _call, context) => {
       const { agentId } = callingAgent(context);
+      polls.begin(agentId, context.signal);
       const entries = graph.authorizedEntries(agentId);
       receipts.polled(agentId, graph.revision);
-      return Promise.resolve({ entries: entries.map((entry) => entryToProto(entry, outputMask)) });
+      return { entries: await polls.encode(entries, (entry) => entryToProto(entry, outputMask)) };
     }),
 
     SyncAuthorizedEntries: syncAuthorizedEntriesHandler(options),

@@ -12,6 +12,7 @@ import { unixSeconds } from '@bonafide/shared/runtime/clock';
 import { callContext, callingAgent } from '../access/call-context.js';
 import type { AgentRevisions } from '../delivery/agent-revisions.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
+import type { AgentPolls } from './request/agent-polls.js';
 import type { FirstMessages } from './request/first-messages.js';
 
 export interface PolledRegistry {
@@ -19,6 +20,7 @@ export interface PolledRegistry {
   /** Is told who was answered from which revision. */
   readonly receipts: Pick<AgentRevisions, 'polled'>;
   readonly firstMessages: FirstMessages;
+  readonly polls: AgentPolls;
 }
 
 const PAGE_SIZE = 500;
@@ -29,6 +31,7 @@ export function syncAuthorizedEntriesHandler({
   graph,
   receipts,
   firstMessages,
+  polls,
 }: PolledRegistry): handleBidiStreamingCall<
   SyncAuthorizedEntriesRequest__Output,
   SyncAuthorizedEntriesResponse
@@ -37,6 +40,7 @@ export function syncAuthorizedEntriesHandler({
     const { agentId } = callingAgent(context);
     const send = (response: SyncAuthorizedEntriesResponse): Promise<void> =>
       writeMessage(call, response, context.signal);
+    polls.begin(agentId, context.signal);
     const requests = readMessages(call);
     const first = await firstMessages.of(agentId, requests);
     if (first === undefined) return;
@@ -51,7 +55,7 @@ export function syncAuthorizedEntriesHandler({
     const entries = graph.authorizedEntries(agentId);
     receipts.polled(agentId, graph.revision);
     if (entries.length <= PAGE_SIZE) {
-      await send({ entries: entries.map(encode) });
+      await send({ entries: await polls.encode(entries, encode) });
       return;
     }
     const known = new Set<string>();
@@ -67,7 +71,7 @@ export function syncAuthorizedEntriesHandler({
       for (const { items, isLast } of pagesOf(wanted)) {
         // As it is now: what expired or was taken from the agent meanwhile is left out.
         const found = items.flatMap((id) => graph.authorizedEntry(agentId, id) ?? []);
-        await send({ entries: found.map(encode), more: !isLast });
+        await send({ entries: await polls.encode(found, encode), more: !isLast });
       }
     }
   });

@@ -92,7 +92,7 @@ export class ServerIdLock {
 
   #refused({ pid, client_addr: address, backend_start: since }: Holder, isStart: boolean): void {
     const { serverId, log } = this.#options;
-    const where = address === null ? 'the machine of the database' : address;
+    const where = address ?? 'the machine of the database';
     const problem = `another server with the server ID ${serverId} is connected to the database, from ${where} since ${since.toISOString()} (process ${pid} of PostgreSQL)`;
     if (isStart) {
       this.#settle(

@@ -6,6 +6,7 @@ import { createBundleHandlers } from '../api/bundle.js';
 import { createDebugHandlers } from '../api/debug.js';
 import { createDeliveryHandlers } from '../api/delivery.js';
 import { createEntryHandlers } from '../api/entry.js';
+import { AgentPolls } from '../api/request/agent-polls.js';
 import { FirstMessages } from '../api/request/first-messages.js';
 import { createHealthHandlers } from '../api/health.js';
 import type { HealthState } from '../api/health-state.js';
@@ -76,6 +77,7 @@ export function createHandlers(
     'spire.api.server.entry.v1.Entry': createEntryHandlers({
       ...{ trustDomain, registration, graph, firstMessages },
       receipts: delivery.agents,
+      polls: new AgentPolls(clock),
     }),
     'spire.api.server.localauthority.v1.LocalAuthority': createLocalAuthorityHandlers(authorities),
     'spire.api.server.logger.v1.Logger': createLoggerHandlers(log),
