@@ -1,17 +1,13 @@
 /** Keeps the agent's own SVID good: loads or obtains it, renews it around half life, attests anew when the server asks for it. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
-import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
 import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { isAgentRefusal } from '@bonafide/shared/rpc/agent-refusal';
-import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { SetBacks } from '@bonafide/shared/runtime/set-backs';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
-import { createX509Svid } from '../svid-renewal/create-x509-svid.js';
 import {
   canMeetTarget,
   renewalTimeOfNew,
@@ -21,7 +17,9 @@ import {
 import type { AgentIdentity } from './agent-identity.js';
 import type { IdentityStorage } from './identity-file.js';
 import type { ServerChannel, ServerConnection } from './server-connection.js';
+import { renewAgent } from './renew-agent.js';
 import { retryAfterMs, retryPauseMs } from './retry-pause.js';
+import { turnedAway } from './turned-away.js';
 import { isTransient, RETRY_PAUSES, untilItWorks } from './until-it-works.js';
 
 interface IdentityKeeperOptions {
@@ -42,7 +40,6 @@ interface IdentityKeeperOptions {
 
 /** A server that is away at the first start may be on its way; as long as SPIRE's agent does, we wait for it. */
 const FIRST_ATTESTATION_MS = 60_000;
-const RENEWAL_LIMIT_MS = 30_000;
 /** Between attempts at an SVID that is not tainted. */
 const TAINTED_RETRY = { initialMs: 1_000, maximumMs: 60_000 };
 
@@ -193,7 +190,7 @@ export class IdentityKeeper {
       if (isExpired && !isTransient(error)) {
         const expired = new BonafideError('agent_expired', explain(error), { cause: error });
         await storage.delete();
-        throw fatal(expired, refusalText(expired, spiffeId));
+        throw turnedAway(expired, spiffeId);
       }
       const delayMs = retryPauseMs(this.#retry.nextDelayMs(), error, policy.random);
       this.#mayHurry = retryAfterMs(error) === 0 && hasReason(error, 'unavailable', 'deadline_exceeded');
@@ -220,27 +217,12 @@ export class IdentityKeeper {
   }
 
   async #renewOnce({ svid: old }: AgentIdentity, signal: AbortSignal): Promise<void> {
-    const { connection } = this.#options;
-    const privateKey = await generatePrivateKey('ec-p256');
-    const csr = await createCertificateSigningRequest(privateKey);
+    const { connection, log } = this.#options;
     const channel = connection.channel();
     try {
-      const client = channel.client('spire.api.server.agent.v1.Agent');
-      const { svid: renewed } = await callUnary(
-        client,
-        'RenewAgent',
-        { params: { csr } },
-        { deadlineMs: RENEWAL_LIMIT_MS, signal },
-      );
-      const svid = createX509Svid(renewed?.certChain ?? [], privateKey, csr);
-      if (svid.spiffeId !== old.spiffeId) {
-        throw new BonafideError(
-          'internal',
-          `the server issued ${svid.spiffeId} to the agent ${old.spiffeId}`,
-        );
-      }
+      const svid = await renewAgent(channel, old.spiffeId, signal);
       await this.#adopt({ svid, canReattest: false });
-      this.#options.log.info({ spiffeId: svid.spiffeId, notAfter: svid.notAfter }, 'agent SVID renewed');
+      log.info({ spiffeId: svid.spiffeId, notAfter: svid.notAfter }, 'agent SVID renewed');
     } catch (error) {
       this.reportRefusal(error, channel);
       if (hasReason(error, 'unavailable', 'deadline_exceeded')) connection.discard(channel);
@@ -326,7 +308,7 @@ export class IdentityKeeper {
     const canTry = refusal.reason !== 'agent_banned' && this.canAttestAgain;
     if (!canTry) {
       await storage.delete();
-      throw fatal(refusal, refusalText(refusal, spiffeId));
+      throw turnedAway(refusal, spiffeId);
     }
     log.warn({ spiffeId }, `the server asks the agent to attest again: ${refusal.message}`);
     try {
@@ -334,21 +316,7 @@ export class IdentityKeeper {
     } catch (error) {
       if (signal.aborted) return;
       await storage.delete();
-      throw fatal(refusal, `${refusalText(refusal, spiffeId)}; attesting again failed: ${explain(error)}`);
+      throw turnedAway(refusal, spiffeId, { why: explain(error) });
     }
   }
-}
-
-function refusalText({ reason, message }: BonafideError, spiffeId: string): string {
-  if (reason === 'agent_banned') {
-    return `${spiffeId} is banned; an operator can lift the ban with 'bonafide-server agent evict'`;
-  }
-  const advice = 'start the agent with new evidence, such as a new join token';
-  if (reason === 'agent_expired')
-    return `the SVID of ${spiffeId} has expired and cannot be renewed (${message}); ${advice}`;
-  return `the server does not know ${spiffeId} as an attested agent (${message}); ${advice}`;
-}
-
-function fatal(cause: unknown, message: string): BonafideError {
-  return new BonafideError(cause instanceof BonafideError ? cause.reason : 'internal', message, { cause });
 }

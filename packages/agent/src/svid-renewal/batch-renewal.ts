@@ -1,16 +1,15 @@
 /** Keeps an SVID for every entry that needs one, whatever its kind: obtains it in batches, renews it in time, takes it out when it expires. */
-import { errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
-import { Backoff } from '@bonafide/shared/runtime/backoff';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { SetBacks } from '@bonafide/shared/runtime/set-backs';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
-import { retryAfterMs, retryPauseMs } from '../agent-identity/retry-pause.js';
-import { BatchLimit } from './batch-limit.js';
+import { BatchPace } from './batch-pace.js';
 import { DueQueue } from './due-queue.js';
 import { renewalTimeOfNew, renewalTimeOfStored, type RenewalPolicy } from './renewal-time.js';
+import { Setbacks } from './setbacks.js';
 import { SigningQueue } from './signing-queue.js';
 import type { Obtained, SvidKind } from './svid-kind.js';
 
@@ -30,7 +29,6 @@ interface Wanted {
   readonly contentKey: string;
 }
 
-const RETRY = { initialMs: 500, maximumMs: 30_000, leastPart: 0.1 };
 const REFUSED_RETRY = { initialMs: 5_000, maximumMs: 300_000 };
 const TAINTED_RETRY = { initialMs: 1_000, maximumMs: 60_000 };
 /** What falls due within this time is renewed in the same batch. */
@@ -47,22 +45,17 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
   readonly #queue = new SigningQueue();
   readonly #due = new DueQueue();
   readonly #expiring = new DueQueue();
-  /** Of the entries for which the server's last answer was none that is good. */
-  readonly #setbacks = new Map<string, Backoff>();
-  readonly #limit = new BatchLimit();
-  readonly #retry: Backoff;
+  readonly #setbacks: Setbacks;
+  readonly #pace: BatchPace;
   readonly #setBacks: SetBacks;
   readonly #workAlarm: Alarm;
   readonly #expiryAlarm: Alarm;
-  /** After a batch that failed. */
-  #retryAt: Date | undefined;
-  /** The last batch did not reach the server: it is worth trying again as soon as somebody else does. */
-  #mayHurry = false;
-  #wasAway = false;
 
   constructor(options: BatchRenewalOptions<Svid>) {
     this.#options = options;
-    this.#retry = new Backoff({ ...RETRY, random: options.policy.random });
+    const { random } = options.policy;
+    this.#setbacks = new Setbacks(random);
+    this.#pace = new BatchPace(random);
     this.#setBacks = new SetBacks(options.clock);
     this.#workAlarm = new Alarm(options.clock);
     this.#expiryAlarm = new Alarm(options.clock);
@@ -117,10 +110,7 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
 
   /** The server is heard again: what could not reach it is tried now. */
   retryNow(): void {
-    if (!this.#mayHurry) return;
-    this.#mayHurry = false;
-    this.#retryAt = undefined;
-    this.#workAlarm.ring();
+    if (this.#pace.hurry()) this.#workAlarm.ring();
   }
 
   /** Obtains and renews until the signal fires. */
@@ -131,13 +121,14 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
       const setBackMs = this.#setBacks.take();
       if (setBackMs > 0) {
         this.#catchUp(setBackMs, now);
-        this.#retryAt = undefined;
+        this.#pace.waitNoLonger();
       }
       for (const id of this.#due.take(new Date(now.getTime() + GATHERING_MS))) this.#enqueue(id);
+      const waitsUntil = this.#pace.waitsUntil(now);
       if (this.#queue.size === 0) {
         await this.#workAlarm.wait(this.#due.next(), signal);
-      } else if (this.#retryAt !== undefined && this.#retryAt > now) {
-        await this.#workAlarm.wait(this.#retryAt, signal);
+      } else if (waitsUntil !== undefined) {
+        await this.#workAlarm.wait(waitsUntil, signal);
       } else {
         await turn?.();
         if (!isOver(signal)) await this.#signBatch(signal);
@@ -182,30 +173,19 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
   }
 
   async #signBatch(signal: AbortSignal): Promise<void> {
-    const { clock, kind, log, onRecovered, policy } = this.#options;
-    const { entryIds, secondsLeft } = this.#queue.take(this.#limit.size, clock.now());
+    const { clock, kind, log, onRecovered } = this.#options;
+    const { entryIds, secondsLeft } = this.#queue.take(this.#pace.size, clock.now());
     // They may have been released while it was another's turn.
     if (entryIds.length === 0) return;
     const entries = entryIds.flatMap((id) => this.#wanted.get(id)?.entry ?? []);
     try {
       this.#takeResults(entries, await kind.obtain(entries, secondsLeft, signal));
-      this.#limit.grow();
-      this.#retry.reset();
-      this.#retryAt = undefined;
-      if (this.#wasAway) onRecovered?.();
-      this.#wasAway = false;
+      if (this.#pace.succeeded()) onRecovered?.();
     } catch (error) {
       if (signal.aborted) return;
       for (const id of entryIds) this.#enqueue(id);
       kind.holder.settle(entryIds);
-      const isAway = hasReason(error, 'unavailable', 'deadline_exceeded');
-      // A server that cannot be reached, or is busy, says nothing about the size of the batch.
-      const isSizeToBlame = !hasReason(error, 'unavailable', 'cancelled') && retryAfterMs(error) === 0;
-      if (isSizeToBlame) this.#limit.shrink();
-      const delayMs = retryPauseMs(this.#retry.nextDelayMs(), error, policy.random);
-      this.#retryAt = new Date(clock.now().getTime() + delayMs);
-      this.#wasAway ||= isAway;
-      this.#mayHurry = isAway && retryAfterMs(error) === 0;
+      const delayMs = this.#pace.failed(error, clock.now());
       log.warn(
         { count: entryIds.length, retryInMs: Math.round(delayMs) },
         `cannot obtain ${kind.name}s, the present ones stay in use: ${errorMessage(error)}`,
@@ -243,7 +223,7 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
     this.#queue.delete(entryId);
     this.#lapsed.delete(entryId);
     if (kind.isTainted(svid)) {
-      this.#schedule(entryId, svid, this.#nextAttempt(entryId, TAINTED_RETRY, now));
+      this.#schedule(entryId, svid, this.#setbacks.nextAttempt(entryId, TAINTED_RETRY, now));
     } else {
       this.#setbacks.delete(entryId);
       this.#schedule(entryId, svid, renewalTimeOfNew(kind.validityOf(svid), now, policy));
@@ -260,7 +240,7 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
       if (wanted === undefined) continue;
       // What is held names an identity that the entry no longer grants, and no other is coming.
       if (kind.holder.svid(id)?.spiffeId !== wanted.entry.spiffeId) outdated.push(id);
-      this.#due.set(id, this.#nextAttempt(id, REFUSED_RETRY, now));
+      this.#due.set(id, this.#setbacks.nextAttempt(id, REFUSED_RETRY, now));
     }
     for (const id of outdated) {
       this.#held.delete(id);
@@ -268,13 +248,6 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
     }
     kind.holder.withdraw(outdated);
     kind.holder.settle(entryIds);
-  }
-
-  #nextAttempt(entryId: string, retry: typeof REFUSED_RETRY, now: Date): Date {
-    const { random } = this.#options.policy;
-    const backoff = this.#setbacks.get(entryId) ?? new Backoff({ ...retry, random });
-    this.#setbacks.set(entryId, backoff);
-    return new Date(now.getTime() + backoff.nextDelayMs());
   }
 
   #schedule(entryId: string, svid: Svid, renewAt: Date): void {
