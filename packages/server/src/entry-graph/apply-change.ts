@@ -1,9 +1,9 @@
 /** Puts new state into the graph's indexes, and works out from each change outward which agents it concerns. */
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
-import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { formatSelector } from '@bonafide/shared/registration/selector';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { CompactEntry } from '../store/entry-record.js';
 import type { AttestedNode } from '../store/node-record.js';
 import type { EntryIndex } from './entry-index.js';
 import type { EntryReach, GraphChange } from './graph-change.js';
@@ -13,7 +13,7 @@ import { agentsUnder } from './reach.js';
 
 /** Present state by name; undefined for what is gone. */
 export interface RegistryUpdate {
-  readonly entries: Map<string, RegistrationEntry | undefined>;
+  readonly entries: Map<string, CompactEntry | undefined>;
   readonly nodes: Map<SpiffeId, AttestedNode | undefined>;
   readonly bundles: Map<TrustDomain, TrustBundle | undefined>;
 }
@@ -75,7 +75,7 @@ function applyEntries(
   return [...reaches, ...leaves.reaches()];
 }
 
-function put(entries: EntryIndex, id: string, entry: RegistrationEntry | undefined): GraphEntry | undefined {
+function put(entries: EntryIndex, id: string, entry: CompactEntry | undefined): GraphEntry | undefined {
   if (entry !== undefined) return entries.put(entry);
   entries.delete(id);
   return undefined;
@@ -85,7 +85,7 @@ function put(entries: EntryIndex, id: string, entry: RegistrationEntry | undefin
 function isLeafChange(
   entries: EntryIndex,
   before: GraphEntry | undefined,
-  after: RegistrationEntry | undefined,
+  after: CompactEntry | undefined,
 ): boolean {
   if (before !== undefined && after !== undefined && !before.isAlias && isSameWay(before, after)) return true;
   if (before !== undefined && (before.isAlias || before.name.firstChild !== undefined)) return false;
@@ -93,12 +93,12 @@ function isLeafChange(
 }
 
 /** Whether the change leaves alone who reaches what through the entry. */
-function isSameWay(before: GraphEntry, after: RegistrationEntry): boolean {
+function isSameWay(before: GraphEntry, after: CompactEntry): boolean {
   return (
     before.name.id === after.spiffeId &&
     before.parent.id === after.parentId &&
-    before.expiresAt === after.expiresAt?.getTime() &&
-    (!before.isAlias || hasSelectors(after, new Set(before.terms.selectors.map(formatSelector))))
+    before.expiresAt === after.expiresAt &&
+    (!before.isAlias || hasSelectors(after.terms, new Set(before.terms.selectors.map(formatSelector))))
   );
 }
 

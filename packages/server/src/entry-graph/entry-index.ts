@@ -2,19 +2,18 @@
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { CompactEntry } from '../store/entry-record.js';
 import { AliasIndex } from './alias-index.js';
 import { ExpiryQueue } from './expiry-queue.js';
 import { GraphEntry, GraphName } from './graph-entry.js';
+import { IdTable } from './id-table.js';
 import { MultiMap } from './multi-map.js';
-import { ShardedMap } from './sharded-map.js';
-import { SharedTerms } from './shared-terms.js';
 
 export class EntryIndex {
   readonly aliases = new AliasIndex();
   readonly #serverId: SpiffeId;
-  readonly #entries = new ShardedMap<GraphEntry>();
-  readonly #names = new ShardedMap<GraphName>();
-  readonly #terms = new SharedTerms();
+  readonly #entries = new IdTable<GraphEntry>();
+  readonly #names = new IdTable<GraphName>();
   readonly #expiring = new ExpiryQueue();
   readonly #byTrustDomain = new MultiMap<TrustDomain, GraphEntry>();
 
@@ -69,15 +68,12 @@ export class EntryIndex {
     return found;
   }
 
-  put(given: RegistrationEntry): GraphEntry {
+  put(given: CompactEntry): GraphEntry {
     this.delete(given.id);
-    const entry = new GraphEntry(given, {
-      name: this.#nameFor(given.spiffeId),
-      parent: this.#nameFor(given.parentId),
-      terms: this.#terms.take(given),
-      isAlias: this.isAlias(given),
-    });
-    this.#entries.set(entry.id, entry);
+    const parent = this.#nameFor(given.parentId);
+    const name = this.#nameFor(given.spiffeId);
+    const entry = new GraphEntry(given, { name, parent, isAlias: given.parentId === this.#serverId });
+    this.#entries.put(entry);
     entry.link();
     this.#expiring.add(entry);
     for (const trustDomain of entry.terms.federatesWith) this.#byTrustDomain.add(trustDomain, entry);
@@ -90,7 +86,6 @@ export class EntryIndex {
     if (entry === undefined) return;
     this.#entries.delete(id);
     entry.unlink();
-    this.#terms.release(entry.terms);
     this.#expiring.delete(entry);
     for (const trustDomain of entry.terms.federatesWith) this.#byTrustDomain.delete(trustDomain, entry);
     if (entry.isAlias) this.aliases.delete(id);
@@ -107,7 +102,7 @@ export class EntryIndex {
     let name = this.#names.get(id);
     if (name === undefined) {
       name = new GraphName(id);
-      this.#names.set(id, name);
+      this.#names.put(name);
     }
     return name;
   }

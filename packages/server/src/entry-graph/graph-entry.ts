@@ -4,7 +4,7 @@
  */
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
-import type { EntryTerms } from './shared-terms.js';
+import type { CompactEntry, EntryTerms } from '../store/entry-record.js';
 
 /** One SPIFFE ID that entries have, or hang under: their crossing in the graph. */
 export class GraphName {
@@ -50,20 +50,15 @@ export class GraphEntry {
   previousChild: GraphEntry | undefined = undefined;
 
   constructor(
-    entry: RegistrationEntry,
-    place: {
-      readonly name: GraphName;
-      readonly parent: GraphName;
-      readonly terms: EntryTerms;
-      readonly isAlias: boolean;
-    },
+    entry: CompactEntry,
+    place: { readonly name: GraphName; readonly parent: GraphName; readonly isAlias: boolean },
   ) {
     this.id = entry.id;
     this.name = place.name;
     this.parent = place.parent;
-    this.terms = place.terms;
-    this.expiresAt = entry.expiresAt?.getTime();
-    this.createdAt = entry.createdAt.getTime();
+    this.terms = entry.terms;
+    this.expiresAt = entry.expiresAt;
+    this.createdAt = entry.createdAt;
     this.revisionNumber = entry.revisionNumber;
     this.isAlias = place.isAlias;
   }

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { formatSelector, isSubset, parseSelector } from '@bonafide/shared/registration/selector';
 import { serverId, spiffeIdFromParts, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
-import { exampleEntry, exampleNode, exampleTrustDomain } from '../store/example-records.js';
+import { compactEntry, exampleEntry, exampleNode, exampleTrustDomain } from '../store/example-records.js';
 import type { AttestedNode } from '../store/node-record.js';
 import { applyChange } from './apply-change.js';
 import { EntryIndex } from './entry-index.js';
@@ -93,7 +93,10 @@ it('the graph holds and follows exactly what a plain computation finds, through 
           const update = { entries: new Map(), nodes: new Map(), bundles: new Map() };
           for (const each of steps) {
             if ('entryId' in each) {
-              update.entries.set(each.entryId, each.entry);
+              update.entries.set(
+                each.entryId,
+                each.entry === undefined ? undefined : compactEntry(each.entry),
+              );
               if (each.entry === undefined) plain.entries.delete(each.entryId);
               else plain.entries.set(each.entryId, each.entry);
             } else {

@@ -19,15 +19,29 @@ export interface EntryFilter {
   readonly isDownstream?: boolean | undefined;
 }
 
+/** What an entry grants and to whom, without its names and times: a million entries have a few thousand different terms. */
+export type EntryTerms = Omit<RegistrationEntryContent, 'spiffeId' | 'parentId' | 'expiresAt'>;
+
+/** An entry in a form of which a million cost little: entries with equal terms mostly share them, and times are milliseconds. */
+export interface CompactEntry {
+  readonly id: string;
+  readonly spiffeId: SpiffeId;
+  readonly parentId: SpiffeId;
+  readonly terms: EntryTerms;
+  readonly expiresAt: number | undefined;
+  readonly createdAt: number;
+  readonly revisionNumber: number;
+}
+
 export interface EntryReader {
   get(id: string): Promise<RegistrationEntry | undefined>;
-  /** Those that exist, in no particular order. */
-  getMany(ids: readonly string[]): Promise<readonly RegistrationEntry[]>;
   /** Ordered by id, so that a page token stays good while others write. */
   list(filter: EntryFilter, page: PageRequest): Promise<Page<RegistrationEntry>>;
   count(filter: EntryFilter): Promise<number>;
   /** Every entry, in batches, for loading the entry graph. */
-  all(): AsyncIterable<readonly RegistrationEntry[]>;
+  all(): AsyncIterable<readonly CompactEntry[]>;
+  /** Those that exist, in no particular order, for keeping the entry graph current. */
+  getMany(ids: readonly string[]): Promise<readonly CompactEntry[]>;
   /** An entry with the same SPIFFE ID, parent ID and selector set: what SPIRE calls a similar entry. */
   findSimilar(content: RegistrationEntryContent): Promise<RegistrationEntry | undefined>;
   /** Entries whose `expiresAt` is at or before `now`. */

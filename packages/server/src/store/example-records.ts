@@ -1,9 +1,13 @@
 /** Records for the tests of the store and of the rooms above it. */
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
-import type { RegistrationEntryContent } from '@bonafide/shared/registration/registration-entry';
+import type {
+  RegistrationEntry,
+  RegistrationEntryContent,
+} from '@bonafide/shared/registration/registration-entry';
 import { parseSelector } from '@bonafide/shared/registration/selector';
 import { agentId, spiffeIdFromParts } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomain, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { CompactEntry } from './entry-record.js';
 import type { AttestedNode } from './node-record.js';
 
 export const exampleTrustDomain = parseTrustDomain;
@@ -33,6 +37,13 @@ export function exampleEntry(
     disablesX509SvidPrefetch: false,
     includesJwtSvidJti: false,
   };
+}
+
+/** As the entry graph reads it. */
+export function compactEntry(entry: RegistrationEntry): CompactEntry {
+  const { id, spiffeId, parentId, expiresAt, createdAt, revisionNumber, ...terms } = entry;
+  const times = { expiresAt: expiresAt?.getTime(), createdAt: createdAt.getTime() };
+  return { id, spiffeId, parentId, terms, ...times, revisionNumber };
 }
 
 export function exampleNode(changes: Partial<AttestedNode> = {}): AttestedNode {

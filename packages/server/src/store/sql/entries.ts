@@ -1,7 +1,5 @@
 /** Registration entries in SQL. */
 import { randomUUID } from 'node:crypto';
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { sql, SqliteAdapter } from 'kysely';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type {
   RegistrationEntry,
@@ -9,17 +7,17 @@ import type {
 } from '@bonafide/shared/registration/registration-entry';
 import { formatSelector } from '@bonafide/shared/registration/selector';
 import type { Change } from '../change.js';
-import type { EntryFilter, EntryReader, EntryWriter } from '../entry-record.js';
+import type { CompactEntry, EntryFilter, EntryReader, EntryWriter } from '../entry-record.js';
 import type { Page, PageRequest } from '../store.js';
+import { readAllCompact, readCompact } from './compact-entries.js';
 import { contentColumns, entryFromRow } from './entry-row.js';
 import { conditionsOfEntries, ENTRIES } from './entry-filter.js';
 import { chooseSource, countQuery, pageQuery, type Source } from './list-query.js';
-import { chunks, readBatches, readPage } from './read-pages.js';
+import { chunks, readPage } from './read-pages.js';
 import type { EntryRow, Queries } from './schema.js';
 import { encodeSelectors } from './sets.js';
 
 const KEYS_A_STATEMENT = 500;
-const ROWS_IN_PLACE = 1000;
 
 export class EntryQueries implements EntryReader {
   protected readonly db: Queries;
@@ -33,15 +31,6 @@ export class EntryQueries implements EntryReader {
     return row === undefined ? undefined : entryFromRow(row);
   }
 
-  async getMany(ids: readonly string[]): Promise<readonly RegistrationEntry[]> {
-    const found: RegistrationEntry[] = [];
-    for (const some of chunks(ids, KEYS_A_STATEMENT)) {
-      const rows = await this.db.selectFrom('entries').selectAll().where('id', 'in', some).execute();
-      found.push(...rows.map(entryFromRow));
-    }
-    return found;
-  }
-
   async list(filter: EntryFilter, page: PageRequest): Promise<Page<RegistrationEntry>> {
     const source = await chooseSource(this.db, ENTRIES, conditionsOfEntries(filter));
     return readPage(page, keyOf, (after, limit) => this.#read(source, after, limit));
@@ -53,10 +42,14 @@ export class EntryQueries implements EntryReader {
     return rows[0]?.total ?? 0;
   }
 
-  async *all(): AsyncGenerator<readonly RegistrationEntry[], void, undefined> {
-    const source = await chooseSource(this.db, ENTRIES, []);
-    if (this.db.getExecutor().adapter instanceof SqliteAdapter) yield* readInPlace(this.db);
-    else yield* readBatches(keyOf, (after, limit) => this.#read(source, after, limit));
+  all(): AsyncIterable<readonly CompactEntry[]> {
+    return readAllCompact(this.db);
+  }
+
+  async getMany(ids: readonly string[]): Promise<readonly CompactEntry[]> {
+    const found: CompactEntry[] = [];
+    for (const some of chunks(ids, KEYS_A_STATEMENT)) found.push(...(await readCompact(this.db, some)));
+    return found;
   }
 
   async findSimilar(content: RegistrationEntryContent): Promise<RegistrationEntry | undefined> {
@@ -89,24 +82,6 @@ export class EntryQueries implements EntryReader {
   ): Promise<readonly RegistrationEntry[]> {
     const { rows } = await pageQuery<EntryRow>(ENTRIES, source, after, limit).execute(this.db);
     return rows.map(entryFromRow);
-  }
-}
-
-/**
- * Every row in the order in which SQLite keeps them, three times as fast as by id, which is random. Rows that are added meanwhile come
- * last; those that stay keep their place.
- */
-async function* readInPlace(db: Queries): AsyncGenerator<readonly RegistrationEntry[], void, undefined> {
-  let after = 0;
-  for (;;) {
-    const { rows } = await sql<EntryRow & { readonly place: number }>`
-      select rowid as place, * from entries where rowid > ${after} order by rowid limit ${sql.lit(ROWS_IN_PLACE)}
-    `.execute(db);
-    const last = rows.at(-1);
-    if (last === undefined) return;
-    yield rows.map(entryFromRow);
-    after = last.place;
-    await nextTurn();
   }
 }
 

@@ -5,6 +5,7 @@ import type {
 } from '@bonafide/shared/registration/registration-entry';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { EntryTerms } from '../entry-record.js';
 import type { EntryRow } from './schema.js';
 import { decodeList, decodeSelectors, encodeList, encodeSelectors } from './sets.js';
 import { dateOrUndefined, flag, millisecondsOrNull } from './values.js';
@@ -34,25 +35,46 @@ export function contentColumns(
   };
 }
 
+export type TermColumns = Pick<
+  EntryRow,
+  | 'selectors'
+  | 'x509_svid_ttl_seconds'
+  | 'jwt_svid_ttl_seconds'
+  | 'federates_with'
+  | 'is_admin'
+  | 'is_downstream'
+  | 'dns_names'
+  | 'stores_svid'
+  | 'hint'
+  | 'disables_x509_svid_prefetch'
+  | 'includes_jwt_svid_jti'
+>;
+
 /** What is in the table was checked when it came in; it is not parsed again. */
 export function entryFromRow(row: EntryRow): RegistrationEntry {
   return {
     id: row.id,
     spiffeId: row.spiffe_id as SpiffeId,
     parentId: row.parent_id as SpiffeId,
+    ...termsFromRow(row),
+    expiresAt: dateOrUndefined(row.expires_at),
+    revisionNumber: row.revision_number,
+    createdAt: new Date(row.created_at),
+  };
+}
+
+export function termsFromRow(row: TermColumns): EntryTerms {
+  return {
     selectors: decodeSelectors(row.selectors),
     x509SvidTtlSeconds: row.x509_svid_ttl_seconds ?? undefined,
     jwtSvidTtlSeconds: row.jwt_svid_ttl_seconds ?? undefined,
     federatesWith: decodeList(row.federates_with) as readonly TrustDomain[],
     isAdmin: row.is_admin === 1,
     isDownstream: row.is_downstream === 1,
-    expiresAt: dateOrUndefined(row.expires_at),
     dnsNames: decodeList(row.dns_names),
     storesSvid: row.stores_svid === 1,
     hint: row.hint ?? undefined,
     disablesX509SvidPrefetch: row.disables_x509_svid_prefetch === 1,
     includesJwtSvidJti: row.includes_jwt_svid_jti === 1,
-    revisionNumber: row.revision_number,
-    createdAt: new Date(row.created_at),
   };
 }
