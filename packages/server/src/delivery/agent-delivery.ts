@@ -5,7 +5,7 @@ export type AgentDelivery =
   { readonly kind: 'delivered'; readonly agentId: SpiffeId } | BehindAgent | OfflineAgent;
 
 /** In touch with a server, and has not said that it applied the revision. */
-export interface BehindAgent {
+interface BehindAgent {
   readonly kind: 'behind';
   readonly agentId: SpiffeId;
   /** The newest it has applied; 0: none. */

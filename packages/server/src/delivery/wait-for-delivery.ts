@@ -29,7 +29,7 @@ export interface DeliveryWait {
   readonly signal: AbortSignal;
 }
 
-export interface DeliveryCounts {
+interface DeliveryCounts {
   readonly concerned: number;
   readonly delivered: number;
 }

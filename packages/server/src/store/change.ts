@@ -21,7 +21,7 @@ export interface EntryChange {
   readonly trustDomains?: readonly TrustDomain[];
 }
 
-export interface NodeChange {
+interface NodeChange {
   readonly kind: 'node';
   readonly agentId: SpiffeId;
   /**

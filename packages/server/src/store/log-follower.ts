@@ -5,7 +5,7 @@ import type { ChangeListeners } from './change-listeners.js';
 import type { OwnCommit } from './sql-store.js';
 import type { CommittedRevision, LogPosition } from './store.js';
 
-export interface FollowedLog {
+interface FollowedLog {
   /** The commits after that one, oldest first; undefined when the log does not reach back to it, or has another commit in its place. */
   readAfter(position: LogPosition, limit: number): Promise<readonly CommittedRevision[] | undefined>;
   position(): Promise<LogPosition>;

@@ -20,7 +20,7 @@ import { ServerIdLock } from './server-id-lock.js';
 import { SqlStore } from './sql-store.js';
 import type { Store } from './store.js';
 
-export interface PostgresPoolLimits {
+interface PostgresPoolLimits {
   /** Of this server to the primary, all told; 3 at least. */
   readonly maxConnections?: number | undefined;
   readonly idleTimeoutSeconds?: number | undefined;

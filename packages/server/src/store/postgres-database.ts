@@ -9,7 +9,7 @@ import { describeTarget } from './postgres-target.js';
 import type { Schema } from './sql/schema.js';
 
 const CONNECT_LIMIT_MS = 10_000;
-export const STATEMENT_LIMIT_MS = 30_000;
+const STATEMENT_LIMIT_MS = 30_000;
 /** The driver gives up after the database should have: the connection is dead then. */
 const GRACE_MS = 5000;
 /** A server that froze in the middle of a write must not hold the others up for longer. */
