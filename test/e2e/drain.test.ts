@@ -114,7 +114,7 @@ describe('a server that is asked to stop', () => {
     expect(agent.process.output).toContain('the server is about to stop; going to another one');
     expect(agent.process.output).not.toMatch(/lost touch|cannot obtain/);
     expect(snapshotsOf(agent)).toBe(1);
-  }, 120_000);
+  }, 240_000);
 
   it('stops at once when there is no other one, and its agents come back and miss nothing', async () => {
     const config = { server: { drain_spread: '60s' } };
@@ -131,5 +131,5 @@ describe('a server that is asked to stop', () => {
     expect(workloads.counts.failed).toBe(0);
     expect(agent.process.output).toContain('the server is stopping');
     expect(snapshotsOf(agent)).toBe(1);
-  }, 120_000);
+  }, 240_000);
 });
