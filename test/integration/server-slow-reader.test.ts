@@ -1,6 +1,6 @@
 /** Readers that stop reading and frames that are no messages: what the server holds for them, and what it says. */
 import { Duplex } from 'node:stream';
-import type { ClientHttp2Stream } from 'node:http2';
+import type { ClientHttp2Stream, IncomingHttpHeaders } from 'node:http2';
 import { callUnary, openBidiStream } from '@bonafide/shared/rpc/client-call';
 import { loadService } from '@bonafide/shared/rpc/load-service';
 import { waitFor } from '@bonafide/testing/wait-for';
@@ -110,7 +110,7 @@ describe('what is no message', () => {
       // The same after a hello, on a stream that is open.
       const stream = client.open(Watch.path);
       const told: number[] = [];
-      stream.on('trailers', (trailers) => told.push(Number(trailers['grpc-status'])));
+      stream.on('trailers', (trailers: IncomingHttpHeaders) => told.push(Number(trailers['grpc-status'])));
       const messages = messagesOf(stream);
       stream.write(grpcFrame(Watch.requestSerialize({ hello: {} })));
       await waitFor('the snapshot', () => messages.length === 1, LIMIT);
