@@ -146,9 +146,7 @@ export class EntryGraph {
   /** Hears of each change once it is in memory, before the write that made it is acknowledged. */
   subscribe(listener: (change: GraphChange) => void): () => void {
     this.#listeners.add(listener);
-    return () => {
-      this.#listeners.delete(listener);
-    };
+    return () => void this.#listeners.delete(listener);
   }
 
   stop(): void {
@@ -178,10 +176,8 @@ export class EntryGraph {
 
   /** Questions are answered from the old indexes until the new ones are whole. */
   async #readEverything(): Promise<void> {
-    const { entries, nodes, bundles, position } = await readRegistry(
-      this.#options.store,
-      this.#options.trustDomain,
-    );
+    const { store, trustDomain } = this.#options;
+    const { entries, nodes, bundles, position } = await readRegistry(store, trustDomain);
     this.#entries = entries;
     this.#nodes = nodes;
     this.#bundles = bundles;
@@ -242,10 +238,8 @@ export class EntryGraph {
       try {
         listener(change);
       } catch (error) {
-        this.#options.log.error(
-          { err: error, revision: change.revision },
-          'a follower of the entry graph failed',
-        );
+        const { revision } = change;
+        this.#options.log.error({ err: error, revision }, 'a follower of the entry graph failed');
       }
     }
   }
