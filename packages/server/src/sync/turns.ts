@@ -46,8 +46,8 @@ export class Turns {
 
   async #run(): Promise<void> {
     while (KINDS.some((kind) => this.#waiting[kind].size > 0)) {
-      await nextTurn();
       for (const kind of KINDS) this.#work(kind);
+      await nextTurn();
     }
     this.#isRunning = false;
   }
