@@ -11,7 +11,7 @@ import { ExpectedEntries } from './expected-entries.js';
 
 type EntryClient = ServiceClient<'spire.api.server.entry.v1.Entry'>;
 
-export const LOAD_PATH = '/load/';
+const LOAD_PATH = '/load/';
 const DEADLINE_MS = 5_000;
 const PAUSE_AFTER_FAILURE_MS = 100;
 const PAGE_SIZE = 500;

@@ -19,7 +19,7 @@ export const hasSpire = ['spire-server', 'spire-agent'].every(
 export const NEEDS_SPIRE = '(needs spire-server and spire-agent on the PATH or in BONAFIDE_SPIRE_BIN)';
 
 /** What `entry create -data` of either server takes. */
-export interface EntryData {
+interface EntryData {
   readonly spiffe_id: string;
   readonly parent_id: string;
   readonly selectors: readonly { readonly type: string; readonly value: string }[];

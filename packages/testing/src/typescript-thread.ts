@@ -1,7 +1,7 @@
 /** Starts worker threads whose program is a TypeScript source, as the tests run it, or what it was built to. */
 
 /** For `new Worker(file, { argv, execArgv })`. */
-export interface TypescriptThread {
+interface TypescriptThread {
   readonly file: URL;
   readonly argv: string[];
   readonly execArgv: string[];

@@ -1,6 +1,8 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { addSeconds } from '@bonafide/shared/runtime/clock';
-import { pino } from 'pino';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { createLogger } from '@bonafide/shared/runtime/logger';
+import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sampleEntry, sampleSvid } from '../svid-cache/cache-samples.js';
 import { TargetWarnings } from './target-warnings.js';
 
@@ -14,13 +16,23 @@ interface Warning {
 }
 
 describe('TargetWarnings', () => {
-  let warnings: Warning[];
+  let directory: TemporaryDirectory;
   beforeEach(() => {
-    warnings = [];
+    directory = createTemporaryDirectory();
+  });
+  afterEach(() => {
+    directory[Symbol.dispose]();
   });
 
+  function warnings(): readonly Warning[] {
+    const file = directory.join('log');
+    if (!existsSync(file)) return [];
+    const lines = readFileSync(file, 'utf8').split('\n');
+    return lines.filter((line) => line !== '').map((line) => JSON.parse(line) as Warning);
+  }
+
   function create(targetHours: number | undefined): TargetWarnings {
-    const log = pino({ base: null }, { write: (line) => warnings.push(JSON.parse(line) as Warning) });
+    const log = createLogger({ level: 'info', format: 'json', file: directory.join('log') });
     return new TargetWarnings({ targetSeconds: targetHours && targetHours * HOUR, log });
   }
 
@@ -33,20 +45,20 @@ describe('TargetWarnings', () => {
     const target = create(24);
     for (let renewal = 0; renewal < 3; renewal += 1)
       target.review([obtained('web', 1), obtained('db', 37)], now);
-    expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toMatchObject({
+    expect(warnings()).toHaveLength(1);
+    expect(warnings()[0]).toMatchObject({
       count: 1,
       entries: [{ id: 'web', spiffeId: 'spiffe://example.org/web' }],
     });
-    expect(warnings[0]?.msg).toContain('must exceed the target by more than 12h');
+    expect(warnings()[0]?.msg).toContain('must exceed the target by more than 12h');
   });
 
   it('takes exactly twelve hours more than the target for too short', () => {
     const target = create(24);
     target.review([obtained('web', 36)], now);
-    expect(warnings).toHaveLength(1);
+    expect(warnings()).toHaveLength(1);
     target.review([obtained('db', 36 + 1 / HOUR)], now);
-    expect(warnings).toHaveLength(1);
+    expect(warnings()).toHaveLength(1);
   });
 
   it('says it again of an entry that was long enough in between, or went and came back', () => {
@@ -54,10 +66,10 @@ describe('TargetWarnings', () => {
     target.review([obtained('web', 1)], now);
     target.review([obtained('web', 48)], now);
     target.review([obtained('web', 1)], now);
-    expect(warnings).toHaveLength(2);
+    expect(warnings()).toHaveLength(2);
     target.forget('web');
     target.review([obtained('web', 1)], now);
-    expect(warnings).toHaveLength(3);
+    expect(warnings()).toHaveLength(3);
   });
 
   it('takes one line for a batch, and names the first few of it', () => {
@@ -65,11 +77,11 @@ describe('TargetWarnings', () => {
       Array.from({ length: 500 }, (_, index) => obtained(`web-${index}`, 1)),
       now,
     );
-    expect(warnings.map(({ count, entries }) => [count, entries.length])).toEqual([[500, 10]]);
+    expect(warnings().map(({ count, entries }) => [count, entries.length])).toEqual([[500, 10]]);
   });
 
   it('has nothing to say without a target', () => {
     create(undefined).review([obtained('web', 0.1)], now);
-    expect(warnings).toEqual([]);
+    expect(warnings()).toEqual([]);
   });
 });

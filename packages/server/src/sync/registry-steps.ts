@@ -121,7 +121,7 @@ function deleteEntry(id: string): Step {
 }
 
 /** Who may hold what, found by growing the set until nothing is added: as slow and plain as can be. */
-export function authorizedFromScratch(
+function authorizedFromScratch(
   entries: readonly RegistrationEntry[],
   node: AttestedNode | undefined,
 ): ReadonlyMap<string, RegistrationEntry> {

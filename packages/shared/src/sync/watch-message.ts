@@ -53,7 +53,7 @@ export interface WatchDelta {
 }
 
 /** The server is about to stop: open the next stream at another one, at a moment of your own choice within the spread. */
-export interface WatchDrain {
+interface WatchDrain {
   readonly kind: 'drain';
   readonly spreadMs: number;
 }

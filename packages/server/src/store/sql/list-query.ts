@@ -29,7 +29,7 @@ export interface Condition {
   readonly lead?: Lead;
 }
 
-export type Lead =
+type Lead =
   | {
       readonly kind: 'column';
       readonly where: RawBuilder<SqlBool>;
