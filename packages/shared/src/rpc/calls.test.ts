@@ -292,6 +292,23 @@ describe('a bidirectional stream', () => {
     expect((await failureOf(stream.send({}))).reason).toBe('agent_banned');
   });
 
+  it('throws the status of a handler that fails while it reads and writes', async () => {
+    const client = await serveAgents({
+      AttestAgent: bidiHandler(contexts, async (call, { signal }) => {
+        const requests = readMessages(call);
+        await requests.next();
+        const reading = requests.next();
+        const writing = writeMessage(call, { challenge: Buffer.alloc(100_000) }, signal);
+        const failing = Promise.reject(new BonafideError('agent_banned', 'banned'));
+        await Promise.race([reading.then(() => writing), failing]);
+      }),
+    });
+    const stream = openBidiStream(client, 'attestAgent');
+    await stream.send({});
+    await stream.messages.next();
+    expect((await failureOf(stream.messages.next())).reason).toBe('agent_banned');
+  });
+
   it('does not disturb the process when nobody looks at a call that failed', async () => {
     const client = await serveAgents({
       AttestAgent: bidiHandler(contexts, () => Promise.reject(new BonafideError('aborted', 'no'))),
