@@ -9,7 +9,7 @@ interface TypescriptThread {
 
 export function typescriptThread(program: URL): TypescriptThread {
   return {
-    file: new URL('typescript-thread.mjs', import.meta.url),
+    file: new URL('start-typescript-thread.mjs', import.meta.url),
     argv: [program.href],
     execArgv: ['--conditions=@bonafide/source'],
   };
