@@ -57,7 +57,7 @@ describe('the health of a server', () => {
   it('tells of an authority that ends by itself, which nobody reports', async () => {
     const changed = health.changed(stop.signal);
     canSign = false;
-    await clock.advance(2_000);
+    await clock.advance(10_000);
     await changed;
     expect([health.isServing, health.isWell('authority')]).toEqual([false, false]);
   });

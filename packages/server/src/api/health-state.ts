@@ -14,7 +14,7 @@ export interface HealthSources {
 export type Component = 'datastore' | 'authority';
 
 /** An authority ends by itself: nobody tells. */
-const LOOK_EVERY_MS = 2_000;
+const LOOK_EVERY_MS = 10_000;
 
 export class HealthState {
   readonly #sources: HealthSources;
