@@ -12,7 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 const SCRIPT = join(import.meta.dirname, 'nested-peer.mjs');
 /** Of every authority of every level: each is followed several times while the workloads call. */
 const AUTHORITY_SECONDS = 48;
-const SVID_SECONDS = 6;
+const SVID_SECONDS = 8;
 
 interface PeerEvent {
   readonly event: 'identity' | 'problem' | 'listening' | 'answered';
