@@ -236,8 +236,8 @@ const SERVICE_CONFIG = JSON.stringify({
 function channelOptions({ host }: ServerAddress, trustDomain: TrustDomain): ChannelOptions {
   return {
     ...mutualTlsChannelOptions(serverId(trustDomain)),
-    // Notices within half a minute that the server's machine is gone while a stream is open.
-    'grpc.keepalive_time_ms': 20_000,
+    // Notices in little more than a minute that the server is gone while a stream is open. The pings of its agents are most of what an idle server does.
+    'grpc.keepalive_time_ms': 60_000,
     'grpc.keepalive_timeout_ms': 10_000,
     'grpc.max_receive_message_length': LARGEST_MESSAGE_BYTES,
     'grpc.initial_reconnect_backoff_ms': 500,

@@ -30,8 +30,11 @@ const CHANNEL_OPTIONS = {
   'grpc.max_connection_idle_ms': 300_000, // without a call, and for one that never says a word
 };
 
-/** A peer that is gone without a word is noticed within half a minute. */
-const KEEPALIVE = { everyMs: 20_000, timeoutMs: 10_000 };
+/**
+ * For a peer whose kernel answers and whose program does not; one that is gone the kernel notices (see tls-listener.ts). A thousand agents
+ * that are asked every 20 seconds cost more than all that they are told.
+ */
+const KEEPALIVE = { everyMs: 600_000, timeoutMs: 10_000 };
 
 export class ApiServer {
   readonly #options: ApiServerOptions;
