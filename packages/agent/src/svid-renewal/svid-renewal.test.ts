@@ -24,6 +24,8 @@ class RecordingSigner implements X509SvidSigner {
   readonly batches: string[][] = [];
   readonly secondsLeft: (number | undefined)[] = [];
   lifetimeMs = 3600_000;
+  /** Every batch fails, as one that reaches no server. */
+  isAway = false;
   /** Throws to fail the whole batch. */
   beforeBatch: (batch: readonly SigningRequest[]) => void | Promise<void> = () => undefined;
   /** In place of a certificate. */
@@ -47,6 +49,7 @@ class RecordingSigner implements X509SvidSigner {
   ): Promise<readonly SigningResult[]> {
     this.batches.push(requests.map(({ entryId }) => entryId));
     this.secondsLeft.push(secondsLeft);
+    if (this.isAway) throw new BonafideError('unavailable', 'nobody there');
     await this.beforeBatch(requests);
     return requests.map((request) => this.answer(request) ?? this.#certify(request));
   }
@@ -245,17 +248,13 @@ describe('SvidRenewal', () => {
 
   it('serves entries without an SVID before it renews others', async () => {
     using fixture = new Fixture();
-    let isAway = false;
-    fixture.signer.beforeBatch = () => {
-      if (isAway) throw new BonafideError('unavailable', 'nobody there');
-    };
     fixture.tell(A);
     await fixture.issued(A);
-    isAway = true;
+    fixture.signer.isAway = true;
     await fixture.advance(HOUR_MS / 2);
     await fixture.batches(2);
     fixture.tell(A, B);
-    isAway = false;
+    fixture.signer.isAway = false;
     await fixture.advance(60_000);
     await fixture.issued(A, B);
     await waitFor('both', () => fixture.saved.size === 2 && fixture.signer.batches.at(-1)?.[0] === 'a');
@@ -265,20 +264,16 @@ describe('SvidRenewal', () => {
 
   it('renews what is about to end before entries that have none, those that end first before others', async () => {
     using fixture = new Fixture();
-    let isAway = false;
-    fixture.signer.beforeBatch = () => {
-      if (isAway) throw new BonafideError('unavailable', 'nobody there');
-    };
     fixture.tell(A);
     await fixture.issued(A);
-    isAway = true;
+    fixture.signer.isAway = true;
     await fixture.advance(0.75 * HOUR_MS);
     await waitFor('an attempt late in its life', async () => {
       await fixture.advance(30_000);
       return (fixture.signer.secondsLeft.at(-1) ?? HOUR_MS) < 720;
     });
     fixture.tell(A, B);
-    isAway = false;
+    fixture.signer.isAway = false;
     const before = fixture.signer.batches.length;
     fixture.renewal.retryNow();
     await waitFor('both', async () => {
@@ -295,15 +290,13 @@ describe('SvidRenewal', () => {
     using fixture = new Fixture();
     fixture.tell(A);
     await fixture.issued(A);
-    fixture.signer.beforeBatch = () => {
-      throw new BonafideError('unavailable', 'nobody there');
-    };
+    fixture.signer.isAway = true;
     await fixture.advance(HOUR_MS - 1000);
     expect(fixture.cache.svid('a')).toBeDefined();
     await fixture.advance(1000);
     await waitFor('it to be taken out', () => fixture.cache.svid('a') === undefined);
     expect(fixture.saved.size).toBe(0);
-    fixture.signer.beforeBatch = () => undefined;
+    fixture.signer.isAway = false;
     await fixture.advance(60_000);
     await fixture.issued(A);
   });
@@ -312,9 +305,7 @@ describe('SvidRenewal', () => {
     using fixture = new Fixture();
     fixture.tell(A);
     await fixture.issued(A);
-    fixture.signer.beforeBatch = () => {
-      throw new BonafideError('unavailable', 'nobody there');
-    };
+    fixture.signer.isAway = true;
     fixture.clock.jumpWallClock(2 * HOUR_MS);
     await fixture.advance(30_000);
     await waitFor('it to be taken out', () => fixture.cache.svid('a') === undefined);
