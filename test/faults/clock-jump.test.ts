@@ -154,7 +154,10 @@ describe('a server whose clock is set', () => {
     const clock = new CountingClock();
     const server = await startServer(clock);
     const options = { trustDomain: TRUST_DOMAIN, store: server.store, clock };
-    const attestors = createNodeAttestors({ join_token: {} }, { ...options, log: silentLogger });
+    const attestors = await createNodeAttestors(
+      { join_token: {} },
+      { ...options, log: silentLogger, signal: new AbortController().signal },
+    );
     const attest = async (token: string): Promise<string> => {
       const csr = await createCertificateSigningRequest(await generatePrivateKey('ec-p256'));
       const challenge = (): Promise<Buffer> => Promise.reject(new Error('a join token needs no challenge'));

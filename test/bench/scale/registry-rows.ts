@@ -42,6 +42,7 @@ export function* nodeRows(size: RegistrySize): Generator<NodeRow, void, undefine
       selector_count: texts.length,
       is_banned: index % 500 === 499 ? 1 : 0,
       can_reattest: 1,
+      quarantine: null,
       agent_version: '1.0.0',
     };
   }

@@ -7,13 +7,32 @@ const NODE_ATTESTORS = {
   join_token: joinToken,
 } as const satisfies Record<string, AnyNodeAttestorPlugin>;
 
+type AttestorType = keyof typeof NODE_ATTESTORS;
+type SchemaOf<Type extends AttestorType> = (typeof NODE_ATTESTORS)[Type]['configSchema'];
+
+const TYPES = Object.keys(NODE_ATTESTORS) as AttestorType[];
+
 /** An agent proves itself in one way. */
-export const nodeAttestorSchema = z.strictObject({
-  join_token: NODE_ATTESTORS.join_token.configSchema,
-});
+export const nodeAttestorSchema = z
+  .strictObject(
+    Object.fromEntries(TYPES.map((type) => [type, NODE_ATTESTORS[type].configSchema.optional()])) as {
+      readonly [Type in AttestorType]: z.ZodOptional<SchemaOf<Type>>;
+    },
+  )
+  .refine((config) => chosen(config).length === 1, {
+    message: `expected one node attestor; there are ${TYPES.join(', ')}`,
+  });
 
 export type NodeAttestorConfig = z.infer<typeof nodeAttestorSchema>;
 
 export function createNodeAttestor(config: NodeAttestorConfig, host: NodeAttestorHost): NodeAttestor {
-  return NODE_ATTESTORS.join_token.create(config.join_token, host);
+  const [type] = chosen(config);
+  if (type === undefined) throw new Error('the configuration names no node attestor');
+  const plugin: AnyNodeAttestorPlugin = NODE_ATTESTORS[type];
+  // What the schema of the same plugin made.
+  return plugin.create(config[type] as never, host);
+}
+
+function chosen(config: Readonly<Record<AttestorType, unknown>> | object): AttestorType[] {
+  return TYPES.filter((type) => (config as Partial<Record<AttestorType, unknown>>)[type] !== undefined);
 }

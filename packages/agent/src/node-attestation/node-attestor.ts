@@ -5,7 +5,7 @@ import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { z } from 'zod';
 
 /** One attempt to attest, as the attestor sees it. */
-interface AttestationExchange {
+export interface AttestationExchange {
   /** SHA-256 of the CSR whose key the agent will hold, for evidence that is bound to it. */
   readonly csrHash: Buffer;
   /**
@@ -16,6 +16,16 @@ interface AttestationExchange {
   send(data: Buffer): Promise<Buffer | undefined>;
 }
 
+/** One proof of a node that is attested, as the attestor sees it: the server speaks first. */
+export interface ProofExchange {
+  /** SHA-256 of the certificate (DER) with which the agent calls, to which evidence is bound. */
+  readonly certificateHash: Buffer;
+  /** The server's first challenge. */
+  readonly challenge: Buffer;
+  /** @returns the server's next challenge; undefined once it has come to a verdict. */
+  send(data: Buffer): Promise<Buffer | undefined>;
+}
+
 export interface NodeAttestor {
   /** By which the server knows its other half, for example `join_token`. */
   readonly type: string;
@@ -23,6 +33,11 @@ export interface NodeAttestor {
   readonly isSpent: boolean;
   /** Returns when the server is satisfied. @throws BonafideError when the node cannot be proven. */
   attest(exchange: AttestationExchange): Promise<void>;
+  /**
+   * Proves the node once more, under the SVID it has. Absent: this kind of evidence cannot.
+   * @throws BonafideError when the node cannot be proven.
+   */
+  prove?(exchange: ProofExchange): Promise<void>;
 }
 
 /** What the agent lends its attestors. */

@@ -16,6 +16,8 @@ interface WatchEntriesOptions {
   readonly apply: (change: AuthorizedChange, cursor: WatchCursor) => void;
   /** The server is about to stop, and wants the agent to have gone elsewhere within so many milliseconds. */
   readonly onDrain?: (spreadMs: number) => void;
+  /** The server wants the node proven anew. */
+  readonly onProofRequest?: () => void;
   readonly signal: AbortSignal;
 }
 
@@ -24,7 +26,7 @@ const MOST_PAGES = 100_000;
 
 /** Returns when the server ends the stream well. @throws BonafideError with the reason for which it ended otherwise. */
 export async function watchEntries(options: WatchEntriesOptions): Promise<void> {
-  const { channel, cursor, agentVersion, apply, onDrain, signal } = options;
+  const { channel, cursor, agentVersion, apply, onDrain, onProofRequest, signal } = options;
   const stream = openBidiStream(channel.client('bonafide.sync.v1.Sync'), 'Watch', { signal });
   const snapshot = new SnapshotPages();
   try {
@@ -33,6 +35,10 @@ export async function watchEntries(options: WatchEntriesOptions): Promise<void> 
       const message = watchResponseFromProto(proto);
       if (message.kind === 'drain') {
         onDrain?.(message.spreadMs);
+        continue;
+      }
+      if (message.kind === 'proof_request') {
+        onProofRequest?.();
         continue;
       }
       const { logId, revision } = message;

@@ -13,6 +13,7 @@ const attested: AttestedNode = {
   nextExpiresAt: undefined,
   selectors: [],
   isBanned: false,
+  quarantine: undefined,
   canReattest: false,
   agentVersion: undefined,
 };

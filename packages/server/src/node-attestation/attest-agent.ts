@@ -56,6 +56,7 @@ export async function attestAgent(
     csrHash: createHash('sha256').update(csr).digest(),
     now: clock.now(),
     challenge: limitChallenges(attempt.challenge),
+    recall: () => Promise.resolve(undefined),
   });
   const { agentId, canReattest } = proven;
   checkAgentId(agentId, trustDomain, type);
@@ -77,6 +78,7 @@ export async function attestAgent(
       nextExpiresAt: undefined,
       selectors: normalizeSelectors(proven.selectors),
       isBanned: false,
+      quarantine: undefined,
       canReattest,
       agentVersion: present?.agentVersion,
     });

@@ -1,32 +1,36 @@
 /** The node attestors that are built in, by the name under which an agent asks for them and the configuration enables them. */
 import { z } from 'zod';
 import { joinToken } from './join-token.js';
-import type { NodeAttestor, NodeAttestorHost } from './node-attestor.js';
-
-/** Whatever its configuration is; each is created below with its own. */
-interface AnyPlugin {
-  readonly configSchema: z.ZodType;
-  readonly create: (config: never, host: NodeAttestorHost) => NodeAttestor;
-}
+import type { AnyNodeAttestorPlugin, NodeAttestor, NodeAttestorHost } from './node-attestor.js';
 
 const NODE_ATTESTORS = {
   join_token: joinToken,
-} as const satisfies Record<string, AnyPlugin>;
+} as const satisfies Record<string, AnyNodeAttestorPlugin>;
 
-export const nodeAttestorsSchema = z.strictObject({
-  join_token: NODE_ATTESTORS.join_token.configSchema.optional(),
-});
+type AttestorType = keyof typeof NODE_ATTESTORS;
+type SchemaOf<Type extends AttestorType> = (typeof NODE_ATTESTORS)[Type]['configSchema'];
+
+const TYPES = Object.keys(NODE_ATTESTORS) as AttestorType[];
+
+export const nodeAttestorsSchema = z.strictObject(
+  Object.fromEntries(TYPES.map((type) => [type, NODE_ATTESTORS[type].configSchema.optional()])) as {
+    readonly [Type in AttestorType]: z.ZodOptional<SchemaOf<Type>>;
+  },
+);
 
 export type NodeAttestorsConfig = z.infer<typeof nodeAttestorsSchema>;
 
 /** Those that the configuration names. */
-export function createNodeAttestors(
+export async function createNodeAttestors(
   config: NodeAttestorsConfig,
   host: NodeAttestorHost,
-): ReadonlyMap<string, NodeAttestor> {
+): Promise<ReadonlyMap<string, NodeAttestor>> {
   const attestors = new Map<string, NodeAttestor>();
-  if (config.join_token !== undefined) {
-    attestors.set('join_token', NODE_ATTESTORS.join_token.create(config.join_token, host));
+  for (const type of TYPES) {
+    const plugin: AnyNodeAttestorPlugin = NODE_ATTESTORS[type];
+    const own = config[type];
+    // What the schema of the same plugin made.
+    if (own !== undefined) attestors.set(type, await plugin.create(own as never, host));
   }
   return attestors;
 }

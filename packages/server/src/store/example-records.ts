@@ -56,6 +56,7 @@ export function exampleNode(changes: Partial<AttestedNode> = {}): AttestedNode {
     nextExpiresAt: undefined,
     selectors: [],
     isBanned: false,
+    quarantine: undefined,
     canReattest: false,
     agentVersion: undefined,
     ...changes,

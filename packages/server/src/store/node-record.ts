@@ -3,6 +3,38 @@ import type { MatchBehavior, Selector } from '@bonafide/shared/registration/sele
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { Page, PageRequest } from './store.js';
 
+/** Something about a node that policy does not allow, or that an operator said of it. */
+export interface NodeFinding {
+  readonly kind: 'pcr' | 'secure_boot' | 'firmware' | 'boot_log' | 'ima' | 'unproven' | 'policy' | 'operator';
+  /** One sentence that names what differs. */
+  readonly text: string;
+  /** Of `pcr`. */
+  readonly bank?: string | undefined;
+  readonly pcr?: number | undefined;
+  /** What was, and what is; of `pcr` digests in lower-case hex. */
+  readonly before?: string | undefined;
+  readonly after?: string | undefined;
+  /** The event of the boot log that differs: its number and what it says of itself. */
+  readonly event?: string | undefined;
+}
+
+/** While it lasts the agent may hold nothing; an operator ends it. */
+export interface Quarantine {
+  readonly since: Date;
+  readonly findings: readonly NodeFinding[];
+}
+
+/** What was noted of a node when it last proved itself, beside its row, for it changes often and nobody is told. */
+export interface NodeProofRecord {
+  readonly agentId: SpiffeId;
+  /** Undefined: never since it attested. */
+  readonly provenAt: Date | undefined;
+  /** An operator asked for a proof; undefined once it came. */
+  readonly requestedAt: Date | undefined;
+  /** JSON, between the attestor and itself; undefined: it is to begin anew. */
+  readonly record: string | undefined;
+}
+
 export interface AttestedNode {
   readonly agentId: SpiffeId;
   readonly attestationType: string;
@@ -14,6 +46,7 @@ export interface AttestedNode {
   readonly nextExpiresAt: Date | undefined;
   readonly selectors: readonly Selector[];
   readonly isBanned: boolean;
+  readonly quarantine: Quarantine | undefined;
   readonly canReattest: boolean;
   readonly agentVersion: string | undefined;
 }

@@ -88,7 +88,7 @@ export class WatchingAgent {
 
   #apply(message: WatchResponse): void {
     this.messages.push(message);
-    if (message.kind === 'drain') return;
+    if (message.kind === 'drain' || message.kind === 'proof_request') return;
     if (message.kind === 'snapshot_page') {
       this.#pages.push(message);
       if (!message.isLast) return;

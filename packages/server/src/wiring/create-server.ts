@@ -59,7 +59,14 @@ async function startServer(startup: Startup): Promise<RunningServer> {
     clock: startup.clock,
   });
   health.start(background.signal);
-  const handlers = createHandlers(startup, { storage, signing, registry, delivery, federation, health });
+  const handlers = await createHandlers(startup, {
+    storage,
+    signing,
+    registry,
+    delivery,
+    federation,
+    health,
+  });
   const endpoints = await createEndpoints(startup, { storage, signing, registry, handlers });
 
   const port = await endpoints.listenForAgents();

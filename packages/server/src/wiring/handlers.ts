@@ -38,10 +38,10 @@ interface HandlerParts {
 
 const LARGEST_BATCH = 500;
 
-export function createHandlers(
-  { config: { server, plugins }, clock, log }: Startup,
+export async function createHandlers(
+  { config: { server, plugins }, clock, log, background }: Startup,
   { storage, signing, registry, delivery, federation, health }: HandlerParts,
-): ApiHandlers {
+): Promise<ApiHandlers> {
   const trustDomain = server.trust_domain;
   const { store, graph } = storage;
   const { upstream, authorities, issuers, agentIssuer, serverSvid } = signing;
@@ -51,7 +51,10 @@ export function createHandlers(
   return {
     'spire.api.server.agent.v1.Agent': createAgentHandlers({
       trustDomain,
-      attestors: createNodeAttestors(plugins.NodeAttestor, { trustDomain, clock, log }),
+      attestors: await createNodeAttestors(plugins.NodeAttestor, {
+        ...{ trustDomain, clock, log, store },
+        signal: background.signal,
+      }),
       issuer: agentIssuer,
       store,
       agentTtlSeconds,

@@ -14,6 +14,8 @@ export type Reason =
   | 'agent_not_active'
   | 'agent_not_attested'
   | 'agent_must_reattest'
+  | 'agent_quarantined'
+  | 'agent_pending'
   | 'aborted'
   | 'cancelled'
   | 'deadline_exceeded'

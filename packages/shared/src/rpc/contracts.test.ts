@@ -14,6 +14,11 @@ const METHODS: Readonly<Record<ServiceName, string>> = {
   'spiffe.broker.API': 'SubscribeToX509SVID> SubscribeToX509Bundles> FetchJWTSVID SubscribeToJWTBundles>',
   'grpc.health.v1.Health': 'Check Watch> List',
   'bonafide.agent.v1.Survival': 'Report>',
+  'bonafide.attestation.v1.NodeAdmission':
+    'GetNodeState RequestProof QuarantineAgent ReleaseAgent ListPendingNodes ApproveNode DenyNode',
+  'bonafide.attestation.v1.NodeProof': 'Prove<>',
+  'bonafide.attestation.v1.TpmEnrollment':
+    'EnrollTpm ListEnrolledTpms RemoveEnrolledTpm ReplaceTpm RekeyTpm GetBaseline',
   'bonafide.sync.v1.Delivery': 'WaitForDelivery>',
   'bonafide.sync.v1.Sync': 'Watch<>',
   'spire.api.server.agent.v1.Agent':

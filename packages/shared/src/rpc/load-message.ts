@@ -1,5 +1,6 @@
 /** Messages that travel as bytes inside others: their encoding outside any call. */
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
+import type { RefusalDetails, RefusalDetails__Output } from './gen/bonafide/attestation/v1/RefusalDetails.js';
 import type { Status, Status__Output } from './gen/google/rpc/Status.js';
 import type {
   PermissionDeniedDetails,
@@ -8,6 +9,10 @@ import type {
 import { loadProto } from './load-proto.js';
 
 interface MessageTypes {
+  readonly 'bonafide.attestation.v1.RefusalDetails': MessageTypeDefinition<
+    RefusalDetails,
+    RefusalDetails__Output
+  >;
   readonly 'google.rpc.Status': MessageTypeDefinition<Status, Status__Output>;
   readonly 'spire.api.types.PermissionDeniedDetails': MessageTypeDefinition<
     PermissionDeniedDetails,
@@ -16,6 +21,7 @@ interface MessageTypes {
 }
 
 const MESSAGES = {
+  'bonafide.attestation.v1.RefusalDetails': 'bonafide/attestation/v1/proof.proto',
   'google.rpc.Status': 'google/rpc/status.proto',
   'spire.api.types.PermissionDeniedDetails': 'spire/api/types/status.proto',
 } as const satisfies Record<keyof MessageTypes, string>;

@@ -11,6 +11,21 @@ import type {
 } from './gen/spiffe/broker/API.js';
 import type { HealthClient, HealthDefinition, HealthHandlers } from './gen/grpc/health/v1/Health.js';
 import type {
+  NodeAdmissionClient,
+  NodeAdmissionDefinition,
+  NodeAdmissionHandlers,
+} from './gen/bonafide/attestation/v1/NodeAdmission.js';
+import type {
+  NodeProofClient,
+  NodeProofDefinition,
+  NodeProofHandlers,
+} from './gen/bonafide/attestation/v1/NodeProof.js';
+import type {
+  TpmEnrollmentClient,
+  TpmEnrollmentDefinition,
+  TpmEnrollmentHandlers,
+} from './gen/bonafide/attestation/v1/TpmEnrollment.js';
+import type {
   SurvivalClient,
   SurvivalDefinition,
   SurvivalHandlers,
@@ -70,6 +85,9 @@ export const SERVICES = {
   'spiffe.broker.API': 'spiffe/broker/broker.proto',
   'grpc.health.v1.Health': 'grpc/health/v1/health.proto',
   'bonafide.agent.v1.Survival': 'bonafide/agent/v1/survival.proto',
+  'bonafide.attestation.v1.NodeAdmission': 'bonafide/attestation/v1/admission.proto',
+  'bonafide.attestation.v1.NodeProof': 'bonafide/attestation/v1/proof.proto',
+  'bonafide.attestation.v1.TpmEnrollment': 'bonafide/attestation/v1/tpm.proto',
   'bonafide.sync.v1.Delivery': 'bonafide/sync/v1/delivery.proto',
   'bonafide.sync.v1.Sync': 'bonafide/sync/v1/sync.proto',
   'spire.api.server.agent.v1.Agent': 'spire/api/server/agent/v1/agent.proto',
@@ -95,6 +113,21 @@ export interface ServiceTypes {
   readonly 'spiffe.broker.API': Service<BrokerClient, BrokerHandlers, BrokerDefinition>;
   readonly 'grpc.health.v1.Health': Service<HealthClient, HealthHandlers, HealthDefinition>;
   readonly 'bonafide.agent.v1.Survival': Service<SurvivalClient, SurvivalHandlers, SurvivalDefinition>;
+  readonly 'bonafide.attestation.v1.NodeAdmission': Service<
+    NodeAdmissionClient,
+    NodeAdmissionHandlers,
+    NodeAdmissionDefinition
+  >;
+  readonly 'bonafide.attestation.v1.NodeProof': Service<
+    NodeProofClient,
+    NodeProofHandlers,
+    NodeProofDefinition
+  >;
+  readonly 'bonafide.attestation.v1.TpmEnrollment': Service<
+    TpmEnrollmentClient,
+    TpmEnrollmentHandlers,
+    TpmEnrollmentDefinition
+  >;
   readonly 'bonafide.sync.v1.Delivery': Service<DeliveryClient, DeliveryHandlers, DeliveryDefinition>;
   readonly 'bonafide.sync.v1.Sync': Service<SyncClient, SyncHandlers, SyncDefinition>;
   readonly 'spire.api.server.agent.v1.Agent': Service<AgentClient, AgentHandlers, AgentDefinition>;

@@ -18,6 +18,8 @@ const CODES = {
   agent_not_active: status.PERMISSION_DENIED,
   agent_not_attested: status.PERMISSION_DENIED,
   agent_must_reattest: status.PERMISSION_DENIED,
+  agent_quarantined: status.PERMISSION_DENIED,
+  agent_pending: status.PERMISSION_DENIED,
   aborted: status.ABORTED,
   cancelled: status.CANCELLED,
   deadline_exceeded: status.DEADLINE_EXCEEDED,

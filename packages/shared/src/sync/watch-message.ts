@@ -27,7 +27,7 @@ interface WatchAcknowledgement {
 }
 
 /** From the server. */
-export type WatchResponse = WatchSnapshotPage | WatchDelta | WatchDrain;
+export type WatchResponse = WatchSnapshotPage | WatchDelta | WatchDrain | WatchProofRequest;
 
 /** A part of all that the agent may know. What it held before and does not find in any page is gone. */
 export interface WatchSnapshotPage {
@@ -56,4 +56,9 @@ export interface WatchDelta {
 interface WatchDrain {
   readonly kind: 'drain';
   readonly spreadMs: number;
+}
+
+/** Prove the node anew, as soon as you can. Only to an agent whose kind of attestation can be proven again. */
+interface WatchProofRequest {
+  readonly kind: 'proof_request';
 }

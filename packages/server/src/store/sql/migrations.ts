@@ -9,6 +9,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0006_delivery': { up: addDelivery },
   '0007_list_filters': { up: addListFilters },
   '0008_revocations_end': { up: letRevocationsEnd },
+  '0009_node_proofs': { up: addNodeProofs },
 };
 
 async function createRegistry(db: Kysely<unknown>): Promise<void> {
@@ -211,4 +212,16 @@ async function addDelivery(db: Kysely<unknown>): Promise<void> {
 /** Of those that were written before it is not known when they end: they stay. */
 async function letRevocationsEnd(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('revoked_authorities').addColumn('expires_at', 'bigint').execute();
+}
+
+/** Beside the nodes, for proofs come often and nothing is told of them. */
+async function addNodeProofs(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('nodes').addColumn('quarantine', 'text').execute();
+  await db.schema
+    .createTable('node_proofs')
+    .addColumn('agent_id', 'text', (column) => column.primaryKey())
+    .addColumn('proven_at', 'bigint')
+    .addColumn('requested_at', 'bigint')
+    .addColumn('record', 'text')
+    .execute();
 }

@@ -3,7 +3,7 @@ import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { formatSelector } from '@bonafide/shared/registration/selector';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { Change } from '../change.js';
-import type { AttestedNode, NodeFilter, NodeReader, NodeWriter } from '../node-record.js';
+import type { AttestedNode, NodeFilter, NodeReader, NodeWriter, Quarantine } from '../node-record.js';
 import type { Page, PageRequest } from '../store.js';
 import {
   chooseSource,
@@ -120,7 +120,9 @@ export class NodeStatements extends NodeQueries implements NodeWriter {
       if (before !== undefined) await this.#deleteSelectors(before);
       await this.#insertSelectors(nodeFromRow(row));
     }
-    const isReset = before?.isBanned !== node.isBanned;
+    const isReset =
+      before?.isBanned !== node.isBanned ||
+      (before.quarantine === undefined) !== (node.quarantine === undefined);
     this.#record({
       kind: 'node',
       agentId: agentId as SpiffeId,
@@ -168,6 +170,7 @@ function rowFromNode(node: AttestedNode): NodeRow {
     is_banned: flag(node.isBanned),
     can_reattest: flag(node.canReattest),
     agent_version: node.agentVersion ?? null,
+    quarantine: encodeQuarantine(node.quarantine),
   };
 }
 
@@ -183,7 +186,23 @@ function nodeFromRow(row: NodeRow): AttestedNode {
     isBanned: row.is_banned === 1,
     canReattest: row.can_reattest === 1,
     agentVersion: row.agent_version ?? undefined,
+    quarantine: decodeQuarantine(row.quarantine),
   };
+}
+
+function encodeQuarantine(quarantine: Quarantine | undefined): string | null {
+  if (quarantine === undefined) return null;
+  const { since, findings } = quarantine;
+  return JSON.stringify({ since: since.getTime(), findings });
+}
+
+function decodeQuarantine(text: string | null): Quarantine | undefined {
+  if (text === null) return undefined;
+  const { since, findings } = JSON.parse(text) as {
+    readonly since: number;
+    readonly findings: Quarantine['findings'];
+  };
+  return { since: new Date(since), findings };
 }
 
 function keyOf(node: AttestedNode): string {

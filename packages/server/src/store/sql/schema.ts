@@ -11,6 +11,7 @@ export interface Schema {
   readonly entry_selectors: { readonly entry_id: string; readonly selector: string };
   readonly entry_federation: { readonly entry_id: string; readonly trust_domain: string };
   readonly nodes: NodeRow;
+  readonly node_proofs: NodeProofRow;
   readonly node_selectors: { readonly agent_id: string; readonly selector: string };
   readonly bundles: BundleRow;
   readonly join_tokens: JoinTokenRow;
@@ -74,6 +75,15 @@ export interface NodeRow {
   readonly is_banned: Flag;
   readonly can_reattest: Flag;
   readonly agent_version: string | null;
+  /** JSON of a quarantine. */
+  readonly quarantine: string | null;
+}
+
+interface NodeProofRow {
+  readonly agent_id: string;
+  readonly proven_at: number | null;
+  readonly requested_at: number | null;
+  readonly record: string | null;
 }
 
 export interface BundleRow {

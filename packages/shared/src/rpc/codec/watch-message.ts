@@ -61,10 +61,12 @@ export function watchResponseFromProto(response: WatchResponse__Output): WatchRe
       const { spreadMs } = requireField('step', response.drain);
       return { kind: 'drain', spreadMs: countFromProto('drain: spread_ms', spreadMs) };
     }
+    case 'proofRequest':
+      return { kind: 'proof_request' };
     case undefined:
       break;
   }
-  throw invalidArgument('step: is missing; expected snapshot_page, delta or drain');
+  throw invalidArgument('step: is missing; expected snapshot_page, delta, drain or proof_request');
 }
 
 export function watchResponseToProto(response: WatchResponse): WatchResponseProto {
@@ -92,6 +94,8 @@ export function watchResponseToProto(response: WatchResponse): WatchResponseProt
       };
     case 'drain':
       return { drain: { spreadMs: response.spreadMs } };
+    case 'proof_request':
+      return { proofRequest: {} };
   }
 }
 
