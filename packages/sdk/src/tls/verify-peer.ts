@@ -1,11 +1,8 @@
 /** Whether to believe a TLS peer: its chain against the bundle of the trust domain it claims, and of no other, then the authorizer. */
 import type { X509Certificate } from 'node:crypto';
 import type { PeerCertificate } from 'node:tls';
-import {
-  MAX_CHAIN_LENGTH,
-  parseX509SvidLeaf,
-  verifyX509Svid,
-} from '@bonafide/shared/crypto/verify-x509-svid';
+import { MAX_CHAIN_LENGTH } from '@bonafide/shared/crypto/certificate-path';
+import { parseX509SvidLeaf, verifyX509Svid } from '@bonafide/shared/crypto/verify-x509-svid';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { trustDomainOf, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';

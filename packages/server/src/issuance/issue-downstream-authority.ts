@@ -1,10 +1,10 @@
 /** Signs the X.509 authority of a downstream server: a signing certificate of this trust domain under the authority that signs now. */
+import { MAX_CHAIN_LENGTH } from '@bonafide/shared/crypto/certificate-path';
 import {
   parseCertificateSigningRequest,
   verifyCertificateSigningRequest,
 } from '@bonafide/shared/crypto/certificate-signing-request';
 import { createIntermediateAuthority } from '@bonafide/shared/crypto/intermediate-authority';
-import { MAX_CHAIN_LENGTH } from '@bonafide/shared/crypto/verify-x509-svid';
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { addSeconds, dateFromUnixSeconds, unixSeconds, type Clock } from '@bonafide/shared/runtime/clock';

@@ -1,13 +1,14 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { parseTrustDomain } from '../spiffe-id/trust-domain.js';
+import { MAX_CHAIN_LENGTH } from './certificate-path.js';
 import { encodeDistinguishedName } from './der/distinguished-name.js';
 import { OID } from './der/object-identifier.js';
 import { exportSpki } from './private-key-encoding.js';
 import { generateSerialNumber, signCertificate } from './sign-certificate.js';
 import { createKeySigner } from './signer.js';
 import { parseSubjectPublicKey, subjectKeyIdentifier } from './subject-public-key.js';
-import { MAX_CHAIN_LENGTH, parseX509SvidLeaf, verifyX509Svid } from './verify-x509-svid.js';
+import { parseX509SvidLeaf, verifyX509Svid } from './verify-x509-svid.js';
 import {
   encodeAuthorityKeyIdentifier,
   encodeBasicConstraints,

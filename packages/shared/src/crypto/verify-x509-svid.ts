@@ -2,14 +2,17 @@
 import { invalidArgument } from '../errors/bonafide-error.js';
 import { pathOf, trustDomainOf, type SpiffeId } from '../spiffe-id/spiffe-id.js';
 import type { TrustDomain } from '../spiffe-id/trust-domain.js';
+import {
+  checkCriticalExtensions,
+  checkSigningCertificate,
+  checkValidity,
+  findCertificatePath,
+  MAX_CHAIN_LENGTH,
+  readAnchors,
+  type PathRules,
+} from './certificate-path.js';
 import { OID } from './der/object-identifier.js';
-import { verifySignatureSync } from './signature-algorithm.js';
 import { parseX509Certificate, type X509Certificate } from './x509-certificate.js';
-
-/** The longest chain that is looked at: a leaf and its intermediates. */
-export const MAX_CHAIN_LENGTH = 10;
-/** Signatures are dear; a chain made of look-alikes must not buy more of them. */
-const MAX_SIGNATURE_CHECKS = 64;
 
 export interface X509SvidEvidence {
   /** DER, leaf first; intermediates in any order. */
@@ -42,20 +45,13 @@ export function verifyX509Svid({ chain, authorities, now, trustDomain }: X509Svi
     );
   }
   checkValidity(leaf, now, 'the certificate');
-  const search: PathSearch = {
+  findCertificatePath(leaf, {
     intermediates: rest.map((der) => parseX509Certificate(der)),
-    // An authority that we cannot read cannot vouch for anyone, and must not keep the others from doing so.
-    authorities: authorities.flatMap((der) => readAuthority(der)),
-    trustDomain: trustDomainOf(spiffeId),
+    anchors: readAnchors(authorities),
     now,
-    signatureChecks: 0,
-    refusal: undefined,
-  };
-  if (!findPath(leaf, 0, new Set(), search)) {
-    throw invalidArgument(
-      search.refusal ?? 'the certificate is not signed by an authority of its trust domain',
-    );
-  }
+    withoutIssuer: 'the certificate is not signed by an authority of its trust domain',
+    checkIssuer: issuerRule(trustDomainOf(spiffeId)),
+  });
   return { spiffeId, leaf };
 }
 
@@ -76,22 +72,15 @@ export function verifyX509Authority(evidence: X509AuthorityEvidence): X509Certif
   if (chain.length > MAX_CHAIN_LENGTH)
     throw invalidArgument(`the certificate chain is longer than ${MAX_CHAIN_LENGTH}`);
   const authority = parseX509Certificate(first);
+  const checkIssuer = issuerRule(trustDomain);
   checkSigningCertificate(authority, 0, 'the certificate');
+  checkIssuer(authority, 'the certificate', false);
   checkValidity(authority, now, 'the certificate');
-  const search: PathSearch = {
-    intermediates: rest.map((der) => parseX509Certificate(der)),
-    authorities: authorities.flatMap((der) => readAuthority(der)),
-    trustDomain,
-    now,
-    signatureChecks: 0,
-    refusal: undefined,
-  };
-  const isBelieved =
-    isInTrustDomain(authority, search) &&
-    (search.authorities.some(({ der }) => der.equals(authority.der)) ||
-      findPath(authority, 1, new Set([authority]), search));
-  if (!isBelieved)
-    throw invalidArgument(search.refusal ?? 'the certificate does not lead to any trust anchor');
+  const intermediates = rest.map((der) => parseX509Certificate(der));
+  const anchors = readAnchors(authorities);
+  if (anchors.some(({ der }) => der.equals(authority.der))) return authority;
+  const withoutIssuer = 'the certificate does not lead to any trust anchor';
+  findCertificatePath(authority, { intermediates, anchors, now, withoutIssuer, checkIssuer }, 1);
   return authority;
 }
 
@@ -130,128 +119,16 @@ export function parseX509SvidLeaf(der: Uint8Array): VerifiedX509Svid {
   return { spiffeId: leaf.spiffeId, leaf };
 }
 
-/** What we act upon, or may ignore because it limits nothing that we rely on. */
-const UNDERSTOOD_EXTENSIONS: ReadonlySet<string> = new Set([
-  OID.subjectKeyIdentifier,
-  OID.authorityKeyIdentifier,
-  OID.keyUsage,
-  OID.extendedKeyUsage,
-  OID.subjectAlternativeName,
-  OID.basicConstraints,
-  OID.certificatePolicies,
-  OID.crlDistributionPoints,
-  OID.authorityInformationAccess,
-]);
-
-interface PathSearch {
-  readonly intermediates: readonly X509Certificate[];
-  readonly authorities: readonly X509Certificate[];
-  readonly trustDomain: TrustDomain;
-  readonly now: Date;
-  signatureChecks: number;
-  /** The first reason for which a candidate was turned down. */
-  refusal: string | undefined;
-}
-
-/** Depth first, anchors before intermediates; each intermediate at most once on a path. @param depth intermediates below `child`'s issuer. */
-function findPath(
-  child: X509Certificate,
-  depth: number,
-  used: ReadonlySet<X509Certificate>,
-  search: PathSearch,
-): boolean {
-  if (search.authorities.some((authority) => isIssuer(child, authority, depth, search, 'the authority')))
-    return true;
-  if (depth >= MAX_CHAIN_LENGTH) return false;
-  return search.intermediates.some(
-    (candidate) =>
-      !used.has(candidate) &&
-      isIssuer(child, candidate, depth, search, 'an intermediate certificate') &&
-      isInTrustDomain(candidate, search) &&
-      findPath(candidate, depth + 1, new Set([...used, candidate]), search),
-  );
-}
-
-function isIssuer(
-  child: X509Certificate,
-  issuer: X509Certificate,
-  depth: number,
-  search: PathSearch,
-  what: string,
-): boolean {
-  if (!issuer.subject.equals(child.issuer)) return false;
-  const { authorityKeyId } = child;
-  if (
-    authorityKeyId !== undefined &&
-    issuer.subjectKeyId !== undefined &&
-    authorityKeyId !== issuer.subjectKeyId
-  )
-    return false;
-  try {
-    checkSigningCertificate(issuer, depth, what);
-    checkValidity(issuer, search.now, what);
-    search.signatureChecks += 1;
-    if (search.signatureChecks > MAX_SIGNATURE_CHECKS)
-      throw invalidArgument('the certificate chain has too many look-alikes');
-    const isSigned = verifySignatureSync({
-      algorithm: child.signatureAlgorithm,
-      publicKey: issuer.publicKey,
-      data: child.tbs,
-      signature: child.signature,
-    });
-    if (!isSigned) throw invalidArgument(`the signature of ${what} over the certificate below it is wrong`);
-    return true;
-  } catch (error) {
-    search.refusal ??= error instanceof Error ? error.message : String(error);
-    return false;
-  }
-}
-
-/** X509-SVID sections 3.2 and 4: what may sign. @param depth how many intermediates follow below it. */
-function checkSigningCertificate(certificate: X509Certificate, depth: number, what: string): void {
-  if (!certificate.isCa) throw invalidArgument(`${what} is not a signing certificate`);
-  if (certificate.keyUsages !== undefined && !certificate.keyUsages.has('keyCertSign')) {
-    throw invalidArgument(`${what} lacks the key usage keyCertSign`);
-  }
-  if (certificate.pathLength !== undefined && depth > certificate.pathLength) {
-    throw invalidArgument(`${what} allows ${certificate.pathLength} intermediates below it, not ${depth}`);
-  }
-  if (certificate.spiffeId !== undefined && pathOf(certificate.spiffeId) !== '') {
-    throw invalidArgument(`${what} has a SPIFFE ID with a path, which a signing certificate must not have`);
-  }
-  checkCriticalExtensions(certificate, what);
-}
-
-/** An intermediate that names a trust domain may not vouch for another one. */
-function isInTrustDomain(intermediate: X509Certificate, search: PathSearch): boolean {
-  if (intermediate.spiffeId === undefined || trustDomainOf(intermediate.spiffeId) === search.trustDomain)
-    return true;
-  search.refusal ??= `an intermediate certificate is of trust domain ${trustDomainOf(intermediate.spiffeId)}, not ${search.trustDomain}`;
-  return false;
-}
-
-function checkValidity(certificate: X509Certificate, now: Date, what: string): void {
-  if (now < certificate.notBefore)
-    throw invalidArgument(`${what} is not valid before ${certificate.notBefore.toISOString()}`);
-  if (now > certificate.notAfter)
-    throw invalidArgument(`${what} expired at ${certificate.notAfter.toISOString()}`);
-}
-
-function checkCriticalExtensions(certificate: X509Certificate, what: string): void {
-  // Name constraints limit what is below them whether or not they are marked critical, and we do not evaluate them: refuse.
-  if (certificate.extensions.has(OID.nameConstraints))
-    throw invalidArgument(`${what} has name constraints, which are not supported`);
-  for (const [type, { isCritical }] of certificate.extensions) {
-    if (isCritical && !UNDERSTOOD_EXTENSIONS.has(type)) {
-      throw invalidArgument(`${what} has a critical extension that is not understood`);
+/** X509-SVID sections 3.2 and 4: a signing certificate has no path in its ID, and does not vouch for another trust domain. */
+function issuerRule(trustDomain: TrustDomain): NonNullable<PathRules['checkIssuer']> {
+  return ({ spiffeId }, what, isAnchor) => {
+    if (spiffeId === undefined) return;
+    if (pathOf(spiffeId) !== '') {
+      throw invalidArgument(`${what} has a SPIFFE ID with a path, which a signing certificate must not have`);
     }
-  }
-}
-
-function readAuthority(der: Uint8Array): readonly X509Certificate[] {
-  try {
-    return [parseX509Certificate(der)];
-  } catch {
-    return [];
-  }
+    // Whose authority an anchor is, the bundle says that it is in.
+    if (!isAnchor && trustDomainOf(spiffeId) !== trustDomain) {
+      throw invalidArgument(`${what} is of trust domain ${trustDomainOf(spiffeId)}, not ${trustDomain}`);
+    }
+  };
 }
