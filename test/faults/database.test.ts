@@ -1,7 +1,7 @@
 /** The database dies, has no connection left, or forgets to notify: two servers on it lose nothing, and their agents catch up. */
 import { waitFor } from '@bonafide/testing/wait-for';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DATABASE, SharedRegistry } from './shared-registry.js';
+import { describe, expect, it } from 'vitest';
+import { DATABASE, useSharedRegistry } from './shared-registry.js';
 
 const USER = 'bonafide_server';
 const LIMIT = { limitMs: 120_000 };
@@ -10,27 +10,20 @@ const LONGEST_ROUND_MS = 500;
 const LISTENERS = "application_name like 'bonafide/%'";
 
 describe('two servers on one database', () => {
-  let registry: SharedRegistry;
-
-  beforeAll(async () => {
-    registry = await SharedRegistry.start({
-      agents: [['a'], ['b'], ['a', 'b']],
-      poolSize: 3,
-      user: USER,
-    });
-  }, 300_000);
-
-  afterAll(async () => {
-    await registry[Symbol.asyncDispose]();
-  }, 120_000);
+  const sharedRegistry = useSharedRegistry({
+    agents: [['a'], ['b'], ['a', 'b']],
+    poolSize: 3,
+    user: USER,
+  });
 
   async function terminate(which: string): Promise<void> {
-    await registry.postgres.query(
+    await sharedRegistry().postgres.query(
       `select pg_terminate_backend(pid) from pg_stat_activity where usename = '${USER}' and ${which}`,
     );
   }
 
   it('lose no acknowledged write when it is killed under load', async () => {
+    const registry = sharedRegistry();
     const entries = registry.changeEntries();
     const tokens = await registry.raceForTokens();
     for (let kill = 0; kill < KILLS; kill += 1) {
@@ -51,6 +44,7 @@ describe('two servers on one database', () => {
   }, 300_000);
 
   it('answer every one of many writers when it has too few connections, and recover', async () => {
+    const registry = sharedRegistry();
     await registry.postgres.query(`alter role ${USER} connection limit 2`);
     await terminate('true');
     // No server takes that long to answer.
@@ -72,6 +66,7 @@ describe('two servers on one database', () => {
   }, 300_000);
 
   it('hear of each other although no notification arrives', async () => {
+    const registry = sharedRegistry();
     const { postgres } = registry;
     await postgres.query('create table lost_notifications (at timestamptz default now())', DATABASE);
     await postgres.query(
@@ -91,6 +86,7 @@ describe('two servers on one database', () => {
   }, 300_000);
 
   it('hear of each other although the connections that listen are ended again and again', async () => {
+    const registry = sharedRegistry();
     const entries = registry.changeEntries();
     for (let round = 0; round < 5; round += 1) {
       await registry.isAtWork(entries, 2);

@@ -1,6 +1,6 @@
 /** Servers, agents and the database die at random moments while everything changes: nothing acknowledged is lost, and all agree afterwards. */
-import { afterAll, beforeAll, describe, it } from 'vitest';
-import { SharedRegistry } from './shared-registry.js';
+import { describe, it } from 'vitest';
+import { useSharedRegistry } from './shared-registry.js';
 
 const LONGEST_ROUND_MS = 800;
 /** Each dies once; a fifth round has two die at once. */
@@ -13,23 +13,15 @@ interface Mortal {
 }
 
 describe('kill -9 of a server, an agent and the database in turn', () => {
-  let registry: SharedRegistry;
-
-  beforeAll(async () => {
-    registry = await SharedRegistry.start({
-      agents: [
-        ['a', 'b'],
-        ['b', 'a'],
-      ],
-    });
-  }, 300_000);
-
-  afterAll(async () => {
-    await registry[Symbol.asyncDispose]();
-  }, 120_000);
+  const sharedRegistry = useSharedRegistry({
+    agents: [
+      ['a', 'b'],
+      ['b', 'a'],
+    ],
+  });
 
   function mortals(): readonly Mortal[] {
-    const { a, b, agents, postgres } = registry;
+    const { a, b, agents, postgres } = sharedRegistry();
     const processes = [
       ['server a', a.server],
       ['server b', b.server],
@@ -46,6 +38,7 @@ describe('kill -9 of a server, an agent and the database in turn', () => {
   }
 
   it('loses nothing that was acknowledged', async () => {
+    const registry = sharedRegistry();
     const all = shuffled(mortals());
     const rounds = [
       ...all.map((mortal) => [mortal]),

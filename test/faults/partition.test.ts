@@ -2,28 +2,20 @@
 import { hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { waitFor } from '@bonafide/testing/wait-for';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { adminClient } from './admin-client.js';
-import { SharedRegistry, type Site } from './shared-registry.js';
+import { useSharedRegistry, type Site } from './shared-registry.js';
 
 const LIMIT = { limitMs: 120_000 };
 
 describe('a link that is broken', () => {
-  let registry: SharedRegistry;
-
-  beforeAll(async () => {
-    registry = await SharedRegistry.start({
-      agents: [
-        ['a', 'b'],
-        ['a', 'b'],
-        ['b', 'a'],
-      ],
-    });
-  }, 300_000);
-
-  afterAll(async () => {
-    await registry[Symbol.asyncDispose]();
-  }, 120_000);
+  const sharedRegistry = useSharedRegistry({
+    agents: [
+      ['a', 'b'],
+      ['a', 'b'],
+      ['b', 'a'],
+    ],
+  });
 
   async function isWithoutDatabase({ server }: Site): Promise<void> {
     await waitFor(
@@ -45,6 +37,7 @@ describe('a link that is broken', () => {
   }
 
   it('between one server and the database, frozen and then refused, hinders nobody else', async () => {
+    const registry = sharedRegistry();
     const { a, b } = registry;
     const entries = registry.changeEntries();
     const tokens = await registry.raceForTokens();
@@ -73,22 +66,32 @@ describe('a link that is broken', () => {
     );
   }, 300_000);
 
-  it('between agents and one of their servers, half-open, sends them to the other', async () => {
-    const { a, b } = registry;
-    // Wherever most of them are; the link still brings what they say, and nothing comes back.
-    const [site, other] = a.agentLink.open >= b.agentLink.open ? [a, b] : [b, a];
-    expect(site.agentLink.open).toBeGreaterThan(0);
-    site.agentLink.freeze('to_client');
-    const entries = registry.changeEntries();
-    await registry.isAtWork(entries);
-    await entries.stop();
-    const movedMs = await registry.invariants.check({ entries });
-    expect(other.agentLink.open).toBeGreaterThan(0);
-    await site.agentLink.heal();
-    process.stdout.write(`half-open link: all agents had moved after ${movedMs} ms\n`);
-  }, 300_000);
+  it.each([
+    // What agents say still arrives, and nothing comes back.
+    { name: 'half-open', directions: ['to_client'] },
+    { name: 'frozen', directions: ['to_target', 'to_client'] },
+  ] as const)(
+    'between agents and one of their servers, $name, sends them to the other',
+    async ({ name, directions }) => {
+      const registry = sharedRegistry();
+      const { a, b } = registry;
+      // Wherever most of them are.
+      const [site, other] = a.agentLink.open >= b.agentLink.open ? [a, b] : [b, a];
+      expect(site.agentLink.open).toBeGreaterThan(0);
+      site.agentLink.freeze(...directions);
+      const entries = registry.changeEntries();
+      await registry.isAtWork(entries);
+      await entries.stop();
+      const movedMs = await registry.invariants.check({ entries });
+      expect(other.agentLink.open).toBeGreaterThan(0);
+      await site.agentLink.heal();
+      process.stdout.write(`${name} link: all agents had moved after ${movedMs} ms\n`);
+    },
+    300_000,
+  );
 
   it('between agents and all of their servers leaves them what they hold until they come back', async () => {
+    const registry = sharedRegistry();
     const { a, b, agents } = registry;
     const held = agents.map(({ present }) => present);
     for (const { agentLink } of [a, b]) {

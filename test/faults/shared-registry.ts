@@ -5,6 +5,7 @@ import { launchPostgres, type LaunchedPostgres } from '@bonafide/testing/launch-
 import { launchServer, type LaunchedServer } from '@bonafide/testing/launch-server';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { waitFor } from '@bonafide/testing/wait-for';
+import { afterAll, beforeAll } from 'vitest';
 import { authoritiesOf } from './admin-client.js';
 import { ExpectedEntries } from './expected-entries.js';
 import { Invariants } from './invariants.js';
@@ -29,6 +30,21 @@ interface SharedRegistryOptions {
   readonly poolSize?: number;
   /** The role that the servers use; the owner of the database server unless told. */
   readonly user?: string;
+}
+
+/** One for all tests of a file; to be called in its `describe`. */
+export function useSharedRegistry(options: SharedRegistryOptions): () => SharedRegistry {
+  let registry: SharedRegistry | undefined;
+  beforeAll(async () => {
+    registry = await SharedRegistry.start(options);
+  }, 300_000);
+  afterAll(async () => {
+    await registry?.[Symbol.asyncDispose]();
+  }, 120_000);
+  return () => {
+    if (registry === undefined) throw new Error('the registry has not been started');
+    return registry;
+  };
 }
 
 /** Of this process, which observes the agents. */

@@ -131,3 +131,24 @@ it('an entry that expires during SyncAuthorizedEntries is not among those that a
   expect(value?.entries.map(({ id }) => id)).toEqual([kept]);
   stream.cancel();
 }, 60_000);
+
+describe('ListEntries', () => {
+  it('refuses a filter of 10,000 selectors with what it accepts, at once, and answers one of 1,000', async () => {
+    await using server = await InProcessServer.start();
+    const agent = await server.attestNew();
+    await createEntries(server, agent, 10);
+    const list = (count: number): Promise<{ readonly entries: readonly unknown[] }> =>
+      callUnary(server.local(ENTRY), 'ListEntries', {
+        filter: {
+          bySelectors: {
+            match: 'MATCH_ANY',
+            selectors: Array.from({ length: count }, (_, index) => ({ type: 'unix', value: `uid:${index}` })),
+          },
+        },
+      });
+    const startedMs = performance.now();
+    await expect(list(10_000)).rejects.toThrow('10000 are too many; at most 1000 are accepted');
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    expect((await list(1_000)).entries).toHaveLength(10);
+  });
+});

@@ -1,5 +1,6 @@
 /** All Watch streams of this server: opens them, hands each change to exactly those it concerns, ends those that lost their right. */
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import { atTime } from '@bonafide/shared/runtime/at-time';
 import type { Clock, Timer } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
@@ -9,7 +10,6 @@ import { ChangeHistory } from './change-history.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { GraphChange } from '../entry-graph/graph-change.js';
 import type { LogPosition } from '../store/store.js';
-import { atTime } from './at-time.js';
 import type { ReceiptsListener } from './receipts-listener.js';
 import { SnapshotAdmission } from './snapshot-admission.js';
 import { expired, refusalOf, replaced, stopping } from './stream-rights.js';

@@ -1,5 +1,5 @@
 /** A timer for a time of day, which may be far away, and which the clock may be set back from. */
-import type { Clock, Timer } from '@bonafide/shared/runtime/clock';
+import type { Clock, Timer } from './clock.js';
 
 /** Calls once it is that time, and not before. */
 export function atTime(clock: Clock, time: Date, callback: () => void): Timer {
