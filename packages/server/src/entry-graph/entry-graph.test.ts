@@ -226,6 +226,7 @@ describe('loading', () => {
       ...store,
       logId: store.logId,
       nodes: store.nodes,
+      nodeProofs: store.nodeProofs,
       bundles: store.bundles,
       currentRevision: () => store.currentRevision(),
       position: () => store.position(),

@@ -8,6 +8,8 @@ export type Change =
   | { readonly kind: 'bundle'; readonly trustDomain: TrustDomain }
   | { readonly kind: 'authority'; readonly authorityId: string }
   | { readonly kind: 'federation'; readonly trustDomain: TrustDomain }
+  /** An operator asked for a proof of the node. */
+  | { readonly kind: 'node_proof'; readonly agentId: SpiffeId }
   /** Never in the log: it no longer reaches back to what the follower saw last, or went back in time; anything may differ. */
   | { readonly kind: 'everything' };
 
@@ -25,7 +27,7 @@ interface NodeChange {
   readonly kind: 'node';
   readonly agentId: SpiffeId;
   /**
-   * `reset`: it came, went, was banned or pardoned; `selectors`: those changed; `renewed`: nothing that says what it may hold. Absent in
+   * `reset`: it came, went, was banned, put into quarantine or pardoned; `selectors`: those changed; `renewed`: nothing that says what it may hold. Absent in
    * the log of an earlier release.
    */
   readonly effect?: 'reset' | 'selectors' | 'renewed';

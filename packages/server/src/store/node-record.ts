@@ -35,6 +35,24 @@ export interface NodeProofRecord {
   readonly record: string | undefined;
 }
 
+export interface NodeProofReader {
+  get(agentId: SpiffeId): Promise<NodeProofRecord | undefined>;
+  getMany(agentIds: readonly SpiffeId[]): Promise<readonly NodeProofRecord[]>;
+  /**
+   * The nodes proved at those times that nothing about them changed: without a revision, for nobody is told. A later time stays, and so does
+   * a request that was made later; an agent that is gone is passed over.
+   */
+  touch(provenAt: ReadonlyMap<SpiffeId, Date>): Promise<void>;
+}
+
+export interface NodeProofWriter {
+  get(agentId: SpiffeId): Promise<NodeProofRecord | undefined>;
+  /** Creates or replaces the whole row. A new request is told to every server. */
+  put(record: NodeProofRecord): Promise<void>;
+  /** Nothing happens when there is none. */
+  delete(agentId: SpiffeId): Promise<void>;
+}
+
 export interface AttestedNode {
   readonly agentId: SpiffeId;
   readonly attestationType: string;

@@ -9,7 +9,7 @@ import type { ChangeListener, ChangeListeners } from './change-listeners.js';
 import type { DeliveryExchange } from './delivery-exchange.js';
 import type { EntryReader } from './entry-record.js';
 import type { FederationReader } from './federation-record.js';
-import type { NodeReader } from './node-record.js';
+import type { NodeProofReader, NodeReader } from './node-record.js';
 import { ReplicaEntries, ReplicaNodes, type ReadReplica } from './read-replica.js';
 import { AuthorityQueries, AuthorityStatements } from './sql/authorities.js';
 import { BundleQueries, BundleStatements } from './sql/bundles.js';
@@ -25,9 +25,12 @@ import {
 import { EntryQueries, EntryStatements } from './sql/entries.js';
 import { FederationQueries, FederationStatements } from './sql/federation.js';
 import { JoinTokenStatements } from './sql/join-tokens.js';
+import { NodeProofQueries, NodeProofStatements } from './sql/node-proofs.js';
 import { NodeQueries, NodeStatements } from './sql/nodes.js';
 import type { Queries, Schema } from './sql/schema.js';
+import { TpmEnrollmentQueries, TpmEnrollmentStatements } from './sql/tpm-enrollments.js';
 import type { CommittedRevision, DatabaseConnection, LogPosition, Store, WriteTransaction } from './store.js';
+import type { TpmEnrollmentReader } from './tpm-enrollment-record.js';
 
 /** A commit of this server, and the nonce of the commit that it followed. */
 export interface OwnCommit {
@@ -64,9 +67,11 @@ export class SqlStore implements Store {
   readonly connection: DatabaseConnection;
   readonly entries: EntryReader;
   readonly nodes: NodeReader;
+  readonly nodeProofs: NodeProofReader;
   readonly bundles: BundleReader;
   readonly authorities: AuthorityReader;
   readonly federation: FederationReader;
+  readonly tpmEnrollments: TpmEnrollmentReader;
   readonly deliveries: DeliveryExchange | undefined;
   readonly #parts: SqlStoreParts;
   readonly #reader: Kysely<Schema>;
@@ -89,9 +94,11 @@ export class SqlStore implements Store {
       replica === undefined ? new EntryQueries(this.#reader) : new ReplicaEntries(this.#reader, replica);
     this.nodes =
       replica === undefined ? new NodeQueries(this.#reader) : new ReplicaNodes(this.#reader, replica);
+    this.nodeProofs = new NodeProofQueries(this.#reader, parts.writer.withPlugin(plugin));
     this.bundles = new BundleQueries(this.#reader);
     this.authorities = new AuthorityQueries(this.#reader);
     this.federation = new FederationQueries(this.#reader);
+    this.tpmEnrollments = new TpmEnrollmentQueries(this.#reader);
   }
 
   position(): Promise<LogPosition> {
@@ -152,10 +159,12 @@ export class SqlStore implements Store {
         revision,
         entries: new EntryStatements(sql, record),
         nodes: new NodeStatements(sql, record),
+        nodeProofs: new NodeProofStatements(sql, record),
         bundles: new BundleStatements(sql, record),
         joinTokens: new JoinTokenStatements(sql),
         authorities: new AuthorityStatements(sql, record),
         federation: new FederationStatements(sql, record),
+        tpmEnrollments: new TpmEnrollmentStatements(sql),
       });
       const committed = { revision, nonce: newNonce(), changes: [...changes.values()] };
       const { append = appendRevision, keepRevisions = KEEP_REVISIONS } = this.#parts;

@@ -6,7 +6,8 @@ import type { DeliveryExchange } from './delivery-exchange.js';
 import type { FederationReader, FederationWriter } from './federation-record.js';
 import type { EntryReader, EntryWriter } from './entry-record.js';
 import type { JoinTokenWriter } from './join-token-record.js';
-import type { NodeReader, NodeWriter } from './node-record.js';
+import type { NodeProofReader, NodeProofWriter, NodeReader, NodeWriter } from './node-record.js';
+import type { TpmEnrollmentReader, TpmEnrollmentWriter } from './tpm-enrollment-record.js';
 
 export interface Store {
   /** Names this database for ever; a watch cursor is worth nothing against another one. */
@@ -16,9 +17,11 @@ export interface Store {
   readonly connection: DatabaseConnection;
   readonly entries: EntryReader;
   readonly nodes: NodeReader;
+  readonly nodeProofs: NodeProofReader;
   readonly bundles: BundleReader;
   readonly authorities: AuthorityReader;
   readonly federation: FederationReader;
+  readonly tpmEnrollments: TpmEnrollmentReader;
   /** Undefined where a database has one server. */
   readonly deliveries: DeliveryExchange | undefined;
   /** The last committed transaction; revision 0 with an empty nonce in a new database. */
@@ -43,10 +46,12 @@ export interface WriteTransaction {
   readonly revision: number;
   readonly entries: EntryReader & EntryWriter;
   readonly nodes: NodeReader & NodeWriter;
+  readonly nodeProofs: NodeProofWriter;
   readonly bundles: BundleReader & BundleWriter;
   readonly joinTokens: JoinTokenWriter;
   readonly authorities: AuthorityReader & AuthorityWriter;
   readonly federation: FederationReader & FederationWriter;
+  readonly tpmEnrollments: TpmEnrollmentReader & TpmEnrollmentWriter;
 }
 
 /** A commit by name: databases that were copied, restored or failed over may count the same revisions and mean other commits. */

@@ -118,10 +118,11 @@ class SilenceableLog {
     store.subscribe(async (committed) => {
       if (!this.isSilent) await this.tell(committed);
     });
-    const { logId, serverId, connection, entries, nodes, bundles, authorities, federation, deliveries } =
-      store;
+    const { logId, serverId, connection, entries, nodes, nodeProofs } = store;
+    const { bundles, authorities, federation, deliveries } = store;
     this.store = {
-      ...{ logId, serverId, connection, entries, nodes, bundles, authorities, federation, deliveries },
+      ...{ logId, serverId, connection, entries, nodes, nodeProofs },
+      ...{ bundles, authorities, federation, deliveries },
       position: () => store.position(),
       currentRevision: () => store.currentRevision(),
       changesSince: (revision, limit) => store.changesSince(revision, limit),

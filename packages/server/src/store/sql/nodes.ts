@@ -135,6 +135,7 @@ export class NodeStatements extends NodeQueries implements NodeWriter {
     if (node === undefined) throw new BonafideError('not_found', `there is no agent ${agentId}`);
     await this.#deleteSelectors(node);
     await this.db.deleteFrom('nodes').where('agent_id', '=', agentId).execute();
+    await this.db.deleteFrom('node_proofs').where('agent_id', '=', agentId).execute();
     this.#record({ kind: 'node', agentId, effect: 'reset' });
   }
 

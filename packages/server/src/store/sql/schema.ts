@@ -20,6 +20,7 @@ export interface Schema {
   readonly revoked_authorities: { readonly authority_id: string; readonly expires_at: number | null };
   readonly delivery_questions: DeliveryQuestionRow;
   readonly delivery_answers: DeliveryAnswerRow;
+  readonly tpm_enrollments: TpmEnrollmentRow;
 }
 
 /** One row: taking the next revision locks it, which makes revision order equal commit order. */
@@ -79,7 +80,7 @@ export interface NodeRow {
   readonly quarantine: string | null;
 }
 
-interface NodeProofRow {
+export interface NodeProofRow {
   readonly agent_id: string;
   readonly proven_at: number | null;
   readonly requested_at: number | null;
@@ -139,6 +140,12 @@ interface DeliveryAnswerRow {
   readonly body: string;
   /** Microseconds: the order of one server's answers. */
   readonly written_at: number;
+}
+
+export interface TpmEnrollmentRow {
+  readonly ek_hash: string;
+  readonly note: string;
+  readonly enrolled_at: number;
 }
 
 /** A connection outside of a transaction, or the transaction. */
