@@ -1,4 +1,4 @@
-/** JWK Sets (RFC 7517 section 5), as the Workload API and bundle files have them: the keys of one trust domain for one kind of token. */
+/** JWK Sets (RFC 7517 section 5), as the Workload API, bundle files and clouds have them: the keys of one issuer for one kind of token. */
 import { jwkToSpki, spkiToJwk } from '../crypto/json-web-key.js';
 import { invalidArgument } from '../errors/bonafide-error.js';
 import { isJsonObject, parseUniqueJsonObject, type JsonObject } from '../jwt/unique-json.js';
@@ -11,7 +11,10 @@ const MAX_KEY_ID_CHARACTERS = 1024;
  * A key says for what it is only if it wants to; one that is for something else is passed over, as are unknown types.
  * @throws BonafideError `invalid_argument` for what is no JWK Set, a known key that is malformed, or a key ID that comes twice.
  */
-export function readJwkSet(bytes: Uint8Array, use: 'jwt-svid' | 'wit-svid'): readonly TokenAuthority[] {
+export function readJwkSet(
+  bytes: Uint8Array,
+  use: 'jwt-svid' | 'wit-svid' | 'sig',
+): readonly TokenAuthority[] {
   const { keys } = parseUniqueJsonObject(bytes, 'JWK Set');
   if (!Array.isArray(keys)) throw invalidArgument('the JWK Set has no "keys"');
   if (keys.length > MAX_KEYS) throw invalidArgument(`the JWK Set has more than ${MAX_KEYS} keys`);

@@ -1,6 +1,7 @@
 /** One HTTPS request, or HTTP where that is allowed, bounded in time and in the size of its answer; redirects are answers like any other. */
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import type { LookupFunction } from 'node:net';
 import { BonafideError, errorMessage } from '../errors/bonafide-error.js';
 
 export interface HttpRequest {
@@ -15,6 +16,8 @@ export interface HttpRequest {
   readonly largestAnswerBytes: number;
   readonly signal: AbortSignal;
   readonly tls?: HttpTls | undefined;
+  /** In the place of the system's: gives the addresses to connect to, and no others are. Not asked when the URL has an address. */
+  readonly lookup?: LookupFunction | undefined;
 }
 
 /** PEM. */
@@ -23,6 +26,8 @@ export interface HttpTls {
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
+  /** For which the certificate must be, in the place of the URL's host. */
+  readonly serverName?: string | undefined;
   /** Whoever answers is believed. */
   readonly isUnverified?: boolean;
 }
@@ -50,7 +55,7 @@ export async function sendRequest(options: HttpRequest): Promise<HttpAnswer> {
 }
 
 function exchange(options: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
-  const { method, url, headers = {}, body, largestAnswerBytes, tls } = options;
+  const { method, url, headers = {}, body, largestAnswerBytes, tls, lookup } = options;
   return new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
     const send = url.protocol === 'http:' ? httpRequest : httpsRequest;
@@ -64,6 +69,8 @@ function exchange(options: HttpRequest, signal: AbortSignal): Promise<HttpAnswer
       ca: tls?.ca,
       cert: tls?.cert,
       key: tls?.key,
+      ...(tls?.serverName === undefined ? {} : { servername: tls.serverName }),
+      ...(lookup === undefined ? {} : { lookup }),
     });
     request.on('error', reject);
     request.on('response', (response) => {
