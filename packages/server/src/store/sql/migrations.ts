@@ -10,6 +10,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0007_list_filters': { up: addListFilters },
   '0008_revocations_end': { up: letRevocationsEnd },
   '0009_node_proofs': { up: addNodeProofs },
+  '0010_tpm_enrollment': { up: addTpmEnrollment },
 };
 
 async function createRegistry(db: Kysely<unknown>): Promise<void> {
@@ -223,5 +224,14 @@ async function addNodeProofs(db: Kysely<unknown>): Promise<void> {
     .addColumn('proven_at', 'bigint')
     .addColumn('requested_at', 'bigint')
     .addColumn('record', 'text')
+    .execute();
+}
+
+async function addTpmEnrollment(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('tpm_enrollments')
+    .addColumn('ek_hash', 'text', (column) => column.primaryKey())
+    .addColumn('note', 'text', (column) => column.notNull())
+    .addColumn('enrolled_at', 'bigint', (column) => column.notNull())
     .execute();
 }
