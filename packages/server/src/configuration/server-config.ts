@@ -82,6 +82,11 @@ const serverSchema = z.strictObject({
     .prefault({}),
   /** Over how long agents are asked to leave when the server stops; 0 does not ask them. */
   drain_spread: parsedString(parseDrainSpread).prefault('5s'),
+  /** Undefined: expired agents are kept until an operator purges them. */
+  prune_attested_nodes_expired_for: durationSchema.optional(),
+  prune_attested_nodes_batch_size: z.int().positive().max(100_000).default(1000),
+  /** Also agents that cannot attest again. */
+  prune_tofu_nodes: z.boolean().default(false),
   max_connections: z.int().positive().max(1_000_000).default(15_000),
   federation: federationSchema.prefault({}),
 });

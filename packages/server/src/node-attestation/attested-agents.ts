@@ -99,10 +99,18 @@ export class AttestedAgents {
   /** Forgets the agent; it may attest again. @returns the revision. @throws BonafideError `not_found`. */
   async evict(agentId: SpiffeId): Promise<number> {
     return this.#options.store.write(async (transaction) => {
-      const node = await existingNode(transaction, agentId);
-      if (node.attestationType === 'join_token') await deleteTokenAlias(transaction, agentId);
-      await transaction.nodes.delete(agentId);
+      await forget(transaction, await existingNode(transaction, agentId));
       return transaction.revision;
+    });
+  }
+
+  /** As `evict`, for an agent of which `mayGo` holds at that moment. @returns whether it did. */
+  async evictIf(agentId: SpiffeId, mayGo: (node: AttestedNode) => boolean): Promise<boolean> {
+    return this.#options.store.write(async (transaction) => {
+      const node = await transaction.nodes.get(agentId);
+      if (node === undefined || !mayGo(node)) return false;
+      await forget(transaction, node);
+      return true;
     });
   }
 
@@ -140,6 +148,14 @@ async function existingNode(transaction: WriteTransaction, agentId: SpiffeId): P
   const node = await transaction.nodes.get(agentId);
   if (node === undefined) throw new BonafideError('not_found', 'agent not found');
   return node;
+}
+
+async function forget(
+  transaction: WriteTransaction,
+  { agentId, attestationType }: AttestedNode,
+): Promise<void> {
+  if (attestationType === 'join_token') await deleteTokenAlias(transaction, agentId);
+  await transaction.nodes.delete(agentId);
 }
 
 /** The entry that came with the token (see create-join-token.ts) goes with its agent; entries that operators made stay. */

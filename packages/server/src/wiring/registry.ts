@@ -1,7 +1,9 @@
 /** Who is registered: agents and entries, those that expire, and the streams that tell agents of them. */
 import { AttestedAgents } from '../node-attestation/attested-agents.js';
+import { pruneExpiredNodes } from '../node-attestation/prune-expired-nodes.js';
 import { pruneExpiredEntries } from '../registration/prune-expired-entries.js';
 import { Registration } from '../registration/registration.js';
+import type { Store } from '../store/store.js';
 import type { ChangeHistory } from '../sync/change-history.js';
 import { WatchStreams } from '../sync/watch-streams.js';
 import type { Delivery } from './delivery.js';
@@ -18,12 +20,14 @@ export interface Registry {
 
 /** @param history up to what the graph holds now. */
 export function startRegistry(
-  { config: { server }, clock, log, shutdown, background }: Startup,
+  startup: Startup,
   { store, graph }: Storage,
   { agentIssuer }: Signing,
   delivery: Delivery,
   history: ChangeHistory,
 ): Registry {
+  const { config, clock, log, shutdown, background } = startup;
+  const { server } = config;
   const trustDomain = server.trust_domain;
   const agentTtlSeconds = server.agent_ttl ?? server.default_x509_svid_ttl;
   const agents = new AttestedAgents({ store, nodes: graph, issuer: agentIssuer, agentTtlSeconds, log });
@@ -33,9 +37,31 @@ export function startRegistry(
     background.abort();
     return pruning;
   });
+  startNodePruning(startup, store, agents);
   const watchStreams = new WatchStreams({
     ...{ graph, logId: store.logId, trustDomain, clock, log, history },
     receipts: delivery.agents,
   });
   return { agents, agentTtlSeconds, registration, watchStreams };
+}
+
+function startNodePruning(
+  { config: { server }, clock, log, shutdown, background }: Startup,
+  store: Store,
+  agents: AttestedAgents,
+): void {
+  const expiredForSeconds = server.prune_attested_nodes_expired_for;
+  if (expiredForSeconds === undefined) return;
+  const policy = {
+    expiredForSeconds,
+    batchSize: server.prune_attested_nodes_batch_size,
+    includesTrustedOnFirstUse: server.prune_tofu_nodes,
+  };
+  const evictIf = agents.evictIf.bind(agents);
+  const options = { policy, store, evictIf, random: Math.random, clock, log };
+  const pruning = pruneExpiredNodes(options, background.signal);
+  shutdown.add(() => {
+    background.abort();
+    return pruning;
+  });
 }
