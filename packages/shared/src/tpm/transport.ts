@@ -1,0 +1,12 @@
+/** The way to a TPM: one command out, its whole response back. */
+
+export interface TpmTransport {
+  /** True when a resource manager keeps what others have loaded apart from ours; otherwise the TPM is ours alone. */
+  readonly isShared: boolean;
+  /**
+   * One at a time. When the signal fires while the TPM works, it is given up: it cannot be used after that.
+   * @throws BonafideError `unavailable`, or `cancelled` when the signal fired.
+   */
+  transmit(command: Buffer, signal?: AbortSignal): Promise<Buffer>;
+  close(): Promise<void>;
+}
