@@ -68,6 +68,12 @@ export function parseSignatureAlgorithm(identifier: Buffer): SignatureAlgorithm 
   return found;
 }
 
+export function rsaSignatureAlgorithm(hash: SignatureHash): SignatureAlgorithm {
+  const found = ALGORITHMS.find((algorithm) => algorithm.keyKind === 'rsa' && algorithm.hash === hash);
+  if (found === undefined) throw new RangeError(`no RSA signatures with ${hash}`);
+  return found;
+}
+
 interface SignedData {
   readonly algorithm: SignatureAlgorithm;
   readonly publicKey: KeyObject;

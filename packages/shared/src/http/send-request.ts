@@ -36,6 +36,8 @@ export interface HttpAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
+  /** The body as it came. */
+  readonly bytes: Buffer;
 }
 
 /** @throws BonafideError `unavailable` when there is no whole answer within the limits, `cancelled` when the signal fired. */
@@ -87,7 +89,8 @@ function exchange(options: HttpRequest, signal: AbortSignal): Promise<HttpAnswer
       response.on('error', reject);
       response.on('end', () => {
         const { statusCode: status = 0, headers } = response;
-        resolve({ status, headers, body: Buffer.concat(chunks).toString('utf8') });
+        const bytes = Buffer.concat(chunks);
+        resolve({ status, headers, body: bytes.toString('utf8'), bytes });
       });
     });
     request.end(body);
