@@ -1,9 +1,11 @@
 /** The node attestors that are built in, by the name under which the configuration chooses one. */
 import { z } from 'zod';
+import { httpChallenge } from './http-challenge.js';
 import { joinToken } from './join-token.js';
 import type { AnyNodeAttestorPlugin, NodeAttestor, NodeAttestorHost } from './node-attestor.js';
 
 const NODE_ATTESTORS = {
+  http_challenge: httpChallenge,
   join_token: joinToken,
 } as const satisfies Record<string, AnyNodeAttestorPlugin>;
 

@@ -44,7 +44,7 @@ describe('parseIpAddress', () => {
     fc.assert(
       fc.property(groups, (numbers) => {
         const long = numbers.map((number) => number.toString(16)).join(':');
-        const [short = ''] = [new URL(`http://[${long}]/`).hostname.slice(1, -1)];
+        const short = new URL(`http://[${long}]/`).hostname.slice(1, -1);
         expect(isIPv6(short)).toBe(true);
         expect(parseIpAddress(short)).toEqual(parseIpAddress(long));
       }),
