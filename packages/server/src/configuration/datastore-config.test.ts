@@ -1,7 +1,7 @@
 import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { parseConfig } from '@bonafide/shared/config/load-config';
 import { describe, expect, it } from 'vitest';
-import { parsePostgresTarget } from '../store/postgres-target.js';
+import { parsePostgresTarget } from '../store/postgres/target.js';
 import { datastoreSettings, type DatastoreSettings } from './datastore-config.js';
 import { serverConfigSchema } from './server-config.js';
 

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { durationSchema } from '@bonafide/shared/config/duration';
 import { parsedString } from '@bonafide/shared/config/parsed-string';
 import { z } from 'zod';
-import { DEFAULT_MAX_CONNECTIONS, LEAST_CONNECTIONS } from '../store/open-postgres-store.js';
-import { parsePostgresTarget } from '../store/postgres-target.js';
+import { DEFAULT_MAX_CONNECTIONS, LEAST_CONNECTIONS } from '../store/postgres/open-postgres-store.js';
+import { parsePostgresTarget } from '../store/postgres/target.js';
 
 export type DatastoreSettings =
   | { readonly kind: 'sqlite'; readonly path: string }

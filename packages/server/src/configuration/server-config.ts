@@ -14,6 +14,7 @@ import { nodeAttestorsSchema } from '../node-attestation/attestors.js';
 import { bundlePublishersSchema } from '../trust-bundle/publish/bundle-publishers.js';
 import { dataStorePluginSchema, datastoreSchema } from './datastore-config.js';
 import { federationSchema } from './federation-config.js';
+import { telemetrySchema } from './telemetry-config.js';
 
 export const DEFAULT_SOCKET_PATH = '/tmp/spire-server/private/api.sock';
 
@@ -50,6 +51,8 @@ const serverSchema = z.strictObject({
   log_level: logLevelSchema.prefault('INFO'),
   log_format: z.enum(['text', 'json']).default('text'),
   log_file: z.string().min(1).optional(),
+  /** JSON lines of what was done to nodes, beside the log; only the log when absent. */
+  audit_log_path: z.string().min(1).optional(),
   ca_ttl: timeToLive.prefault('24h'),
   /** Of every kind of authority that is given no key type of its own. */
   ca_key_type: z.enum(KEY_TYPES).default('ec-p256'),
@@ -108,6 +111,7 @@ export const serverConfigSchema = z
       path: ['federation', 'federates_with'],
       message: 'names the trust domain of this server; its own bundle is never fetched',
     }),
+    telemetry: telemetrySchema.prefault({}),
     plugins: z
       .strictObject({
         KeyManager: keyManagerSchema.prefault({}),

@@ -7,7 +7,7 @@ import { waitFor } from '@bonafide/testing/wait-for';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EntryGraph } from '../entry-graph/entry-graph.js';
 import { exampleBundle, exampleEntry, exampleNode, exampleTrustDomain } from '../store/example-records.js';
-import { openPostgresStore } from '../store/open-postgres-store.js';
+import { openPostgresStore } from '../store/postgres/open-postgres-store.js';
 import type { Store } from '../store/store.js';
 import type { AgentDelivery } from './agent-delivery.js';
 import { AgentRevisions } from './agent-revisions.js';

@@ -10,7 +10,7 @@ import type { DeliveryExchange } from './delivery-exchange.js';
 import type { EntryReader } from './entry-record.js';
 import type { FederationReader } from './federation-record.js';
 import type { NodeProofReader, NodeReader } from './node-record.js';
-import { ReplicaEntries, ReplicaNodes, type ReadReplica } from './read-replica.js';
+import { ReplicaEntries, ReplicaNodes, type ReadReplica } from './postgres/read-replica.js';
 import { AuthorityQueries, AuthorityStatements } from './sql/authorities.js';
 import { BundleQueries, BundleStatements } from './sql/bundles.js';
 import {

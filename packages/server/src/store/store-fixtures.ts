@@ -4,7 +4,7 @@ import { systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { FAST_SETTINGS, launchPostgres, type LaunchedPostgres } from '@bonafide/testing/launch-postgres';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
-import { openPostgresStore, type PostgresStoreOptions } from './open-postgres-store.js';
+import { openPostgresStore, type PostgresStoreOptions } from './postgres/open-postgres-store.js';
 import { openStore } from './open-store.js';
 import type { Store } from './store.js';
 

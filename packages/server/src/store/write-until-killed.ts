@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger as log } from '@bonafide/shared/runtime/logger';
 import { exampleEntry } from './example-records.js';
-import { openPostgresStore } from './open-postgres-store.js';
+import { openPostgresStore } from './postgres/open-postgres-store.js';
 import { openStore } from './open-store.js';
 
 const MOST_WRITES = 100_000;

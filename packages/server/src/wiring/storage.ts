@@ -3,7 +3,7 @@ import { prepareDataFolder } from '@bonafide/shared/config/data-folder';
 import { datastoreSettings } from '../configuration/datastore-config.js';
 import { EntryGraph } from '../entry-graph/entry-graph.js';
 import { lockDataFolder } from '../store/database-lock.js';
-import { openPostgresStore } from '../store/open-postgres-store.js';
+import { openPostgresStore } from '../store/postgres/open-postgres-store.js';
 import { openStore } from '../store/open-store.js';
 import { loadServerId } from '../store/server-id.js';
 import type { Store } from '../store/store.js';

@@ -5,9 +5,9 @@ import { agentId, spiffeIdFromParts } from '@bonafide/shared/spiffe-id/spiffe-id
 import type { EntryFilter } from '../entry-record.js';
 import { exampleBundle, exampleEntry, exampleNode, exampleTrustDomain } from '../example-records.js';
 import type { NodeFilter } from '../node-record.js';
-import { preparePostgres } from '../postgres-access.js';
-import { connectPostgres } from '../postgres-database.js';
-import { parsePostgresTarget } from '../postgres-target.js';
+import { preparePostgres } from '../postgres/access.js';
+import { connectPostgres } from '../postgres/database.js';
+import { parsePostgresTarget } from '../postgres/target.js';
 import { connectSqlite, IN_MEMORY } from '../sqlite-database.js';
 import { DATABASES, usePostgres } from '../store-fixtures.js';
 import { BundleStatements } from './bundles.js';

@@ -2,7 +2,7 @@
 import type { PostgresCursor, PostgresPoolClient, PostgresQueryResult } from 'kysely';
 import type { PoolClient, QueryResult } from 'pg';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
-import { isConnectionLost, isReadOnly } from './postgres-error.js';
+import { isConnectionLost, isReadOnly } from './database-error.js';
 
 export interface GuardedClientOptions {
   /** Throws it in our words, and says so where the database is watched. */

@@ -1,7 +1,7 @@
 /** Which PostgreSQL to talk to and how: a URL, or the keywords and values of libpq, as SPIRE has them. */
 import { isIP } from 'node:net';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
-import { parseKeywordValues } from './postgres-keywords.js';
+import { parseKeywordValues } from './libpq-keywords.js';
 
 export interface PostgresTarget {
   /** A name, an address, or the folder of a Unix socket. */

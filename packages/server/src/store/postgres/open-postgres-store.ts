@@ -4,21 +4,21 @@ import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { withTimeLimit } from '@bonafide/shared/runtime/time-limit';
-import { ChangeListeners } from './change-listeners.js';
-import { ConnectionState } from './connection-state.js';
-import { LogFollower } from './log-follower.js';
-import { preparePostgres, type PostgresAccess } from './postgres-access.js';
-import { connectPostgres, type PoolOptions, type PostgresDatabase } from './postgres-database.js';
-import { LOOK, PostgresFeed, type Look } from './postgres-feed.js';
-import { parsePostgresTarget } from './postgres-target.js';
+import { ChangeListeners } from '../change-listeners.js';
+import { ConnectionState } from '../connection-state.js';
+import { LogFollower } from '../log-follower.js';
+import { preparePostgres, type PostgresAccess } from './access.js';
+import { connectPostgres, type PoolOptions, type PostgresDatabase } from './database.js';
+import { LOOK, PostgresFeed, type Look } from './feed.js';
+import { parsePostgresTarget } from './target.js';
 import { ReadReplica } from './read-replica.js';
-import { BytewiseText } from './sql/bytewise-text.js';
-import { appendAndNotify, logPosition, openLog, readLogAfter } from './sql/change-log.js';
-import { DeliveryQueries } from './sql/delivery.js';
-import { migrate } from './sql/migrate.js';
-import { ServerIdLock } from './server-id-lock.js';
-import { SqlStore } from './sql-store.js';
-import type { Store } from './store.js';
+import { BytewiseText } from '../sql/bytewise-text.js';
+import { appendAndNotify, logPosition, openLog, readLogAfter } from '../sql/change-log.js';
+import { DeliveryQueries } from '../sql/delivery.js';
+import { migrate } from '../sql/migrate.js';
+import { ServerIdLock } from '../server-id-lock.js';
+import { SqlStore } from '../sql-store.js';
+import type { Store } from '../store.js';
 
 interface PostgresPoolLimits {
   /** Of this server to the primary, all told; 3 at least. */

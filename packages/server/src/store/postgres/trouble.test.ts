@@ -3,11 +3,11 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { waitFor } from '@bonafide/testing/wait-for';
-import { EntryGraph } from '../entry-graph/entry-graph.js';
-import { createEntry } from './create-entry.js';
-import { exampleTrustDomain } from './example-records.js';
-import { usePostgres } from './store-fixtures.js';
-import type { CommittedRevision } from './store.js';
+import { EntryGraph } from '../../entry-graph/entry-graph.js';
+import { createEntry } from '../create-entry.js';
+import { exampleTrustDomain } from '../example-records.js';
+import { usePostgres } from '../store-fixtures.js';
+import type { CommittedRevision } from '../store.js';
 
 const LIMIT_MS = 180_000;
 const WAIT = { limitMs: 90_000 };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
-import { describeTarget, parsePostgresTarget } from './postgres-target.js';
+import { describeTarget, parsePostgresTarget } from './target.js';
 
 /** What may stand in a value: no line break and no zero byte. */
 const value = fc

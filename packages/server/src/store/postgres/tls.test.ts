@@ -8,9 +8,9 @@ import { FAST_SETTINGS, launchPostgres, type LaunchedPostgres } from '@bonafide/
 import { postgresAccount } from '@bonafide/testing/postgres-programs';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { TestAuthority } from '@bonafide/testing/test-authority';
-import { createEntry } from './create-entry.js';
+import { createEntry } from '../create-entry.js';
 import { openPostgresStore } from './open-postgres-store.js';
-import type { Store } from './store.js';
+import type { Store } from '../store.js';
 
 const LIMIT_MS = 120_000;
 

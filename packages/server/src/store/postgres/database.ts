@@ -3,10 +3,10 @@ import { Kysely, PostgresDialect, type PostgresPool, type PostgresPoolClient } f
 import { Pool, types, type ClientConfig, type PoolClient } from 'pg';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { GuardedClient } from './guarded-client.js';
-import type { PostgresAccess } from './postgres-access.js';
-import { isConnectionLost, isReadOnly, translatePostgresError } from './postgres-error.js';
-import { describeTarget } from './postgres-target.js';
-import type { Schema } from './sql/schema.js';
+import type { PostgresAccess } from './access.js';
+import { isConnectionLost, isReadOnly, translatePostgresError } from './database-error.js';
+import { describeTarget } from './target.js';
+import type { Schema } from '../sql/schema.js';
 
 const CONNECT_LIMIT_MS = 10_000;
 const STATEMENT_LIMIT_MS = 30_000;

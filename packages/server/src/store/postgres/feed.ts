@@ -7,13 +7,13 @@ import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { withTimeLimit } from '@bonafide/shared/runtime/time-limit';
-import type { ConnectionState } from './connection-state.js';
-import type { PostgresAccess } from './postgres-access.js';
-import { clientConfig } from './postgres-database.js';
-import { translatePostgresError } from './postgres-error.js';
-import { describeTarget } from './postgres-target.js';
-import type { ServerIdLock } from './server-id-lock.js';
-import type { LogPosition } from './store.js';
+import type { ConnectionState } from '../connection-state.js';
+import type { PostgresAccess } from './access.js';
+import { clientConfig } from './database.js';
+import { translatePostgresError } from './database-error.js';
+import { describeTarget } from './target.js';
+import type { ServerIdLock } from '../server-id-lock.js';
+import type { LogPosition } from '../store.js';
 
 export interface PostgresFeedParts {
   readonly access: PostgresAccess;

@@ -4,12 +4,12 @@ import type { RegistrationEntry } from '@bonafide/shared/registration/registrati
 import { errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import type { EntryFilter } from './entry-record.js';
-import type { AttestedNode, NodeFilter } from './node-record.js';
-import { EntryQueries } from './sql/entries.js';
-import { NodeQueries } from './sql/nodes.js';
-import type { Queries, Schema } from './sql/schema.js';
-import type { Page, PageRequest } from './store.js';
+import type { EntryFilter } from '../entry-record.js';
+import type { AttestedNode, NodeFilter } from '../node-record.js';
+import { EntryQueries } from '../sql/entries.js';
+import { NodeQueries } from '../sql/nodes.js';
+import type { Queries, Schema } from '../sql/schema.js';
+import type { Page, PageRequest } from '../store.js';
 
 /** So that a replica that is down does not make every list wait for it. */
 const AVOIDED_FOR_MS = 10_000;

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { launchPostgres } from '@bonafide/testing/launch-postgres';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { waitFor } from '@bonafide/testing/wait-for';
-import { createEntry } from './create-entry.js';
-import { usePostgres } from './store-fixtures.js';
+import { createEntry } from '../create-entry.js';
+import { usePostgres } from '../store-fixtures.js';
 
 const LIMIT_MS = 120_000;
 

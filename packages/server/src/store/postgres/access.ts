@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
-import type { PostgresTarget, PostgresTls } from './postgres-target.js';
+import type { PostgresTarget, PostgresTls } from './target.js';
 
 export interface PostgresAccess {
   readonly target: PostgresTarget;
