@@ -42,6 +42,8 @@ describe('the configuration of the server', () => {
         trusted_proxies: [],
         experimental: { signing_threads: 'auto' },
         drain_spread: 5,
+        prune_attested_nodes_batch_size: 1000,
+        prune_tofu_nodes: false,
         max_connections: 15_000,
         federation: { federates_with: {} },
       },
