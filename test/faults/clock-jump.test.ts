@@ -3,10 +3,13 @@ import { AuthorityRotation } from '@bonafide/server/authority/authority-rotation
 import { MemoryKeyManager } from '@bonafide/server/authority/memory-key-manager';
 import { ServerSvid } from '@bonafide/server/authority/server-svid';
 import { X509SvidIssuance } from '@bonafide/server/issuance/issue-x509-svid';
+import { FileAuditLog } from '@bonafide/server/audit/audit-log';
 import { attestAgent } from '@bonafide/server/node-attestation/attest-agent';
 import { createNodeAttestors } from '@bonafide/server/node-attestation/attestors';
 import { createJoinToken } from '@bonafide/server/node-attestation/create-join-token';
+import { NodeNotices } from '@bonafide/server/node-proof/node-notices';
 import { openStore } from '@bonafide/server/store/open-store';
+import { Metrics } from '@bonafide/server/telemetry/metrics';
 import { sampleEntry, sampleBundle, TRUST_DOMAIN } from '@bonafide/agent/svid-cache/cache-samples';
 import { SvidCache } from '@bonafide/agent/svid-cache/svid-cache';
 import { SvidRenewal } from '@bonafide/agent/svid-renewal/svid-renewal';
@@ -163,7 +166,11 @@ describe('a server whose clock is set', () => {
       const challenge = (): Promise<Buffer> => Promise.reject(new Error('a join token needs no challenge'));
       const attempt = { type: 'join_token', payload: Buffer.from(token), csr, challenge };
       const { issuer } = server;
-      return (await attestAgent(attempt, { ...options, attestors, issuer, agentTtlSeconds: 3600 })).agentId;
+      const log = silentLogger;
+      const audit = await FileAuditLog.open({ path: undefined, clock, log });
+      const notices = new NodeNotices({ audit, metrics: new Metrics(), log });
+      const all = { ...options, attestors, issuer, notices, agentTtlSeconds: 3600 };
+      return (await attestAgent(attempt, all)).agentId;
     };
     const request = { ttlSeconds: 600, token: undefined, aliasId: undefined };
     const { token } = await createJoinToken(request, options);

@@ -18,13 +18,18 @@ const attested: AttestedNode = {
   agentVersion: undefined,
 };
 
+const ignored = () => ({ end: () => undefined, survivesQuarantine: false });
+
 describe('AgentCalls', () => {
   it('ends every call of an agent that is banned, and no call of one that is not', () => {
     let node: AttestedNode | undefined = attested;
     const calls = new AgentCalls({ node: () => node });
     const ended: string[] = [];
     for (const name of ['one', 'two']) {
-      calls.track(agentId, new AbortController().signal, ({ reason }) => ended.push(`${name} ${reason}`));
+      calls.track(agentId, new AbortController().signal, {
+        end: ({ reason }) => ended.push(`${name} ${reason}`),
+        survivesQuarantine: false,
+      });
     }
     calls.check([agentId]);
     expect(ended).toEqual([]);
@@ -35,19 +40,45 @@ describe('AgentCalls', () => {
     expect(calls.size).toBe(0);
   });
 
+  it('ends the calls of an agent in quarantine but for its proof, and that one when it is banned', () => {
+    let node: AttestedNode = { ...attested, quarantine: { since: new Date(0), findings: [] } };
+    const calls = new AgentCalls({ node: () => node });
+    const ended: string[] = [];
+    const track = (name: string, survivesQuarantine: boolean): void => {
+      calls.track(agentId, new AbortController().signal, {
+        end: ({ reason }) => ended.push(`${name} ${reason}`),
+        survivesQuarantine,
+      });
+    };
+    track('proof', true);
+    expect(() => {
+      track('late', false);
+    }).toThrow('is in quarantine');
+    node = attested;
+    track('watch', false);
+    node = { ...attested, quarantine: { since: new Date(0), findings: [] } };
+    calls.check([agentId]);
+    expect(ended).toEqual(['watch agent_quarantined']);
+    node = { ...node, isBanned: true };
+    calls.check([agentId]);
+    calls.check([agentId]);
+    expect(ended).toEqual(['watch agent_quarantined', 'proof agent_banned']);
+    expect(calls.size).toBe(0);
+  });
+
   it('does not let a call in whose agent has lost its right meanwhile', () => {
     const calls = new AgentCalls({ node: () => undefined });
     expect(() => {
-      calls.track(agentId, new AbortController().signal, () => undefined);
+      calls.track(agentId, new AbortController().signal, ignored());
     }).toThrow('is not attested');
   });
 
   it('forgets calls that are over', () => {
     const calls = new AgentCalls({ node: () => attested });
     const [first, second] = [new AbortController(), new AbortController()];
-    calls.track(agentId, first.signal, () => undefined);
-    calls.track(agentId, second.signal, () => undefined);
-    calls.track(agentId, AbortSignal.abort(), () => undefined);
+    calls.track(agentId, first.signal, ignored());
+    calls.track(agentId, second.signal, ignored());
+    calls.track(agentId, AbortSignal.abort(), ignored());
     first.abort();
     expect(calls.size).toBe(1);
     second.abort();

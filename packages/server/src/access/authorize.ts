@@ -75,7 +75,11 @@ function authorizedCall(
               const context = { ...authorizedCaller, endSoon };
               authContext = authContextOf(context);
               const { caller } = context;
-              if (caller.kind === 'agent') options.agentCalls.track(caller.agentId, end.signal, endOnceLetIn);
+              if (caller.kind === 'agent' || caller.kind === 'quarantined_agent') {
+                const survivesQuarantine = allowedCallers(method).includes('quarantined_agent');
+                const tracked = { end: endOnceLetIn, survivesQuarantine };
+                options.agentCalls.track(caller.agentId, end.signal, tracked);
+              }
               proceed(metadata);
             })
             .catch(refuse);

@@ -12,6 +12,13 @@ export type Caller =
       readonly serialNumber: string;
       readonly expiresAt: Date;
     }
+  /** The same, of a node that is in quarantine: it may prove what it is, and nothing else. */
+  | {
+      readonly kind: 'quarantined_agent';
+      readonly agentId: SpiffeId;
+      readonly serialNumber: string;
+      readonly expiresAt: Date;
+    }
   /** A workload whose SPIFFE ID is a configured admin or has an admin entry. */
   | { readonly kind: 'admin'; readonly spiffeId: SpiffeId }
   /** A workload whose SPIFFE ID has downstream entries. */

@@ -72,7 +72,11 @@ function reasonOf(error: unknown): string {
 }
 
 function withSvid(id: typeof agentId, serialNumber = 'aa', notAfter = node.expiresAt): Peer {
-  return { kind: 'remote', address: '192.0.2.1', svid: { spiffeId: id, serialNumber, notAfter } };
+  return {
+    kind: 'remote',
+    address: '192.0.2.1',
+    svid: { spiffeId: id, serialNumber, notAfter, certificateHash: Buffer.alloc(32) },
+  };
 }
 
 const stranger: Peer = { kind: 'remote', address: '192.0.2.1', svid: undefined };
@@ -123,6 +127,20 @@ describe('CallerIdentification', () => {
     expect(await identify(withSvid(agentId, 'aa'), ['agent'], { node: renewed })).toBe('agent');
     expect(await identify(withSvid(agentId, 'bb'), ['agent'], { node: renewed })).toBe('agent, activated bb');
     expect(await identify(withSvid(agentId, 'cc'), ['agent'], { node: renewed })).toBe('agent_not_active');
+  });
+
+  it('lets an agent in quarantine do only what the table says that it may', async () => {
+    const quarantined = { ...node, quarantine: { since: new Date(0), findings: [] } };
+    expect(await identify(withSvid(agentId), ['agent'], { node: quarantined })).toBe('agent_quarantined');
+    expect(await identify(withSvid(agentId), all, { node: quarantined })).toBe('agent_quarantined');
+    expect(await identify(withSvid(agentId), ['agent', 'quarantined_agent'], { node: quarantined })).toBe(
+      'quarantined_agent',
+    );
+    expect(await identify(withSvid(agentId), ['agent', 'quarantined_agent'], { node })).toBe('agent');
+    const banned = { ...quarantined, isBanned: true };
+    expect(await identify(withSvid(agentId), ['quarantined_agent', 'agent'], { node: banned })).toBe(
+      'banned',
+    );
   });
 
   it('tells an agent why it is refused', async () => {

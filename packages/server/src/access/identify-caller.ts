@@ -52,13 +52,13 @@ export class CallerIdentification {
     if (!allowed.includes('agent')) throw denied(method);
     if (isExpired) throw denied(method, 'agent_expired');
     try {
-      return await this.#agent(method, svid);
+      return await this.#agent(method, allowed, svid);
     } catch (error) {
       // Attested or renewed a moment ago by another server, perhaps; to be refused would cost it its SVID.
       if (!hasReason(error, 'agent_not_attested', 'agent_not_active') || !isAgentId(svid.spiffeId))
         throw error;
       await this.#options.followClosely();
-      return this.#agent(method, svid);
+      return this.#agent(method, allowed, svid);
     }
   }
 
@@ -88,16 +88,18 @@ export class CallerIdentification {
     return undefined;
   }
 
-  async #agent(method: string, svid: PeerSvid): Promise<Caller> {
+  async #agent(method: string, allowed: readonly CallerKind[], svid: PeerSvid): Promise<Caller> {
     const { spiffeId: agentId, serialNumber, notAfter: expiresAt } = svid;
     const node = this.#options.directory.node(agentId);
     if (node === undefined) throw denied(method, 'agent_not_attested');
     if (node.isBanned) throw denied(method, 'agent_banned');
+    const isQuarantined = node.quarantine !== undefined;
+    if (isQuarantined && !allowed.includes('quarantined_agent')) throw denied(method, 'agent_quarantined');
     if (serialNumber !== node.serialNumber) {
       if (serialNumber !== node.nextSerialNumber) throw denied(method, 'agent_not_active');
       await this.#options.activateRenewedSvid(agentId, serialNumber);
     }
-    return { kind: 'agent', agentId, serialNumber, expiresAt };
+    return { kind: isQuarantined ? 'quarantined_agent' : 'agent', agentId, serialNumber, expiresAt };
   }
 }
 

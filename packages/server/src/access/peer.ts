@@ -17,4 +17,6 @@ export interface PeerSvid {
   /** Lower-case hex. */
   readonly serialNumber: string;
   readonly notAfter: Date;
+  /** SHA-256 of its DER. */
+  readonly certificateHash: Buffer;
 }

@@ -1,4 +1,5 @@
 /** Decides whether a client certificate names somebody: its chain must lead to the bundle of a trust domain we listen to. */
+import { createHash } from 'node:crypto';
 import { parseX509SvidLeaf, verifyX509Svid } from '@bonafide/shared/crypto/verify-x509-svid';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
@@ -18,7 +19,11 @@ export interface PeerVerification {
  * @throws BonafideError `invalid_argument` or `permission_denied` with the reason.
  */
 export function verifyPeer(chain: readonly Buffer[], now: Date, verification: PeerVerification): PeerSvid {
-  const claimed = claimedId(chain);
+  const [certificate] = chain;
+  if (certificate === undefined)
+    throw new BonafideError('invalid_argument', 'the certificate chain is empty');
+  // Not verified yet: it only chooses the bundle that must then vouch for it.
+  const claimed = parseX509SvidLeaf(certificate).spiffeId;
   const claimedDomain = trustDomainOf(claimed);
   if (claimedDomain !== verification.trustDomain && !verification.adminIds.has(claimed)) {
     throw new BonafideError(
@@ -39,12 +44,6 @@ export function verifyPeer(chain: readonly Buffer[], now: Date, verification: Pe
     now,
     trustDomain: claimedDomain,
   });
-  return { spiffeId, serialNumber: leaf.serialNumber, notAfter: leaf.notAfter };
-}
-
-/** Not verified yet: it only chooses the bundle that must then vouch for it. */
-function claimedId(chain: readonly Buffer[]): SpiffeId {
-  const [leaf] = chain;
-  if (leaf === undefined) throw new BonafideError('invalid_argument', 'the certificate chain is empty');
-  return parseX509SvidLeaf(leaf).spiffeId;
+  const certificateHash = createHash('sha256').update(certificate).digest();
+  return { spiffeId, serialNumber: leaf.serialNumber, notAfter: leaf.notAfter, certificateHash };
 }

@@ -2,7 +2,9 @@
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import { mayHold } from '../entry-graph/apply-change.js';
 import type { GraphChange } from '../entry-graph/graph-change.js';
+import type { AttestedNode } from '../store/node-record.js';
 
 /** What happened before, and after which revision it is complete. */
 export interface EarlierChanges {
@@ -13,7 +15,7 @@ export interface EarlierChanges {
 /** The part of the entry graph that it takes. */
 export interface AgentDirectory {
   readonly revision: number;
-  node(agentId: SpiffeId): { readonly isBanned: boolean } | undefined;
+  node(agentId: SpiffeId): Pick<AttestedNode, 'isBanned' | 'quarantine'> | undefined;
   /** The agents that are told of the trust domain's bundle: of our own, all of them. */
   agentsFollowing(trustDomain: TrustDomain): Iterable<SpiffeId>;
   subscribe(listener: (change: GraphChange) => void): () => void;
@@ -58,7 +60,8 @@ export class ConcernedAgents {
 
   /** Whether the agent is one that changes have to reach. */
   isReached(agentId: SpiffeId): boolean {
-    return this.#graph.node(agentId)?.isBanned === false;
+    const node = this.#graph.node(agentId);
+    return node !== undefined && mayHold(node);
   }
 
   /** Calls after each change that the graph takes in. */

@@ -19,7 +19,7 @@ const MINUTE_MS = 60_000;
 /** One agent, whom revision 10 concerned. */
 const directory: AgentDirectory = {
   revision: REVISION,
-  node: () => ({ isBanned: false }),
+  node: () => ({ isBanned: false, quarantine: undefined }),
   agentsFollowing: () => [agentId],
   subscribe: () => () => undefined,
 };

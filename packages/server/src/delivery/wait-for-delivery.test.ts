@@ -5,6 +5,7 @@ import { FakeClock } from '@bonafide/testing/fake-clock';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { GraphChange } from '../entry-graph/graph-change.js';
 import { exampleTrustDomain } from '../store/example-records.js';
+import type { AttestedNode } from '../store/node-record.js';
 import type { AgentDelivery } from './agent-delivery.js';
 import { AgentRevisions } from './agent-revisions.js';
 import { ConcernedAgents, type AgentDirectory } from './concerned-agents.js';
@@ -18,11 +19,11 @@ const [A, B, C] = [id('a'), id('b'), id('c')];
 /** The part of the registry that matters here, changed by hand. */
 class ScriptedDirectory implements AgentDirectory {
   revision = 10;
-  readonly nodes = new Map<SpiffeId, { isBanned: boolean }>();
+  readonly nodes = new Map<SpiffeId, Pick<AttestedNode, 'isBanned' | 'quarantine'>>();
   readonly federating = new Set<SpiffeId>();
   readonly #listeners = new Set<(change: GraphChange) => void>();
 
-  node(agentId: SpiffeId): { readonly isBanned: boolean } | undefined {
+  node(agentId: SpiffeId): Pick<AttestedNode, 'isBanned' | 'quarantine'> | undefined {
     return this.nodes.get(agentId);
   }
 
@@ -54,7 +55,7 @@ let waits: DeliveryWaits;
 beforeEach(() => {
   clock = new FakeClock();
   directory = new ScriptedDirectory();
-  for (const agentId of [A, B, C]) directory.nodes.set(agentId, { isBanned: false });
+  for (const agentId of [A, B, C]) directory.nodes.set(agentId, { isBanned: false, quarantine: undefined });
   agents = new AgentRevisions({
     clock,
     isAttested: (agentId) => directory.nodes.has(agentId),
@@ -155,13 +156,24 @@ describe('waiting for a delivery', () => {
     ]);
   });
 
+  it('does not wait for agents in quarantine', async () => {
+    agents.streamOpened(A, 10);
+    const revision = directory.commit({ agents: [A, B] });
+    directory.nodes.set(B, { isBanned: false, quarantine: { since: new Date(0), findings: [] } });
+    const outcome = outcomeOf(revision);
+    await clock.advance(50);
+    agents.acknowledged(A, revision);
+    const { counts } = await withTime(outcome);
+    expect(counts.at(-1)).toBe('1/1');
+  });
+
   it('does not wait for agents that are banned or gone', async () => {
     agents.streamOpened(A, 10);
     const revision = directory.commit({ agents: [A, B, C] });
     directory.nodes.delete(C);
     const outcome = outcomeOf(revision);
     await clock.advance(50);
-    directory.nodes.set(B, { isBanned: true });
+    directory.nodes.set(B, { isBanned: true, quarantine: undefined });
     agents.forget(B);
     await clock.advance(50);
     agents.acknowledged(A, revision);
@@ -232,7 +244,7 @@ describe('waiting for a delivery', () => {
 
   it('refuses to follow more agents than it has room for', async () => {
     const many = Array.from({ length: 100 }, (_, index) => id(index));
-    for (const agentId of many) directory.nodes.set(agentId, { isBanned: false });
+    for (const agentId of many) directory.nodes.set(agentId, { isBanned: false, quarantine: undefined });
     const revision = directory.commit({ agents: many });
     const callers = Array.from({ length: 20 }, () => new AbortController());
     const waiting = callers.map(({ signal }) => outcomeOf(revision, 60_000, signal));

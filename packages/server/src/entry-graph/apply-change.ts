@@ -149,9 +149,16 @@ function reachOf(entries: EntryIndex, nodes: NodeIndex, entry: GraphEntry): Entr
     : reach(agentsUnder(entries, nodes, [entry.parent.id]), [entry, ...below]);
 }
 
+/** Whether the node may hold anything at all. */
+export function mayHold({ isBanned, quarantine }: Pick<AttestedNode, 'isBanned' | 'quarantine'>): boolean {
+  return !isBanned && quarantine === undefined;
+}
+
 /** Whether nothing that the agent held before counts any more. */
 export function isReset(before: AttestedNode | undefined, after: AttestedNode | undefined): boolean {
-  return before === undefined || before.isBanned !== after?.isBanned;
+  if (before === undefined || after === undefined) return true;
+  const isQuarantined = (node: AttestedNode): boolean => node.quarantine !== undefined;
+  return before.isBanned !== after.isBanned || isQuarantined(before) !== isQuarantined(after);
 }
 
 /** A known node whose selectors change gains and loses aliases. */

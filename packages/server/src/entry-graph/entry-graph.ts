@@ -9,7 +9,7 @@ import type { AttestedNode } from '../store/node-record.js';
 import type { CommittedRevision, LogPosition, Store } from '../store/store.js';
 import { EntryIndex } from './entry-index.js';
 import type { GraphEntry } from './graph-entry.js';
-import { applyChange, isReset } from './apply-change.js';
+import { applyChange, isReset, mayHold } from './apply-change.js';
 import type { GraphChange } from './graph-change.js';
 import { NodeIndex } from './node-index.js';
 import { agentsUnder, authorizedEntries, isAuthorized } from './reach.js';
@@ -89,7 +89,7 @@ export class EntryGraph {
     return Array.from(this.#entries.withSpiffeId(spiffeId), (entry) => entry.toRegistrationEntry());
   }
 
-  /** What the agent may have SVIDs for now; nothing for a node that is not attested or is banned. In no particular order. */
+  /** What the agent may have SVIDs for now; nothing for a node that is not attested, is banned or in quarantine. In no particular order. */
   authorizedEntries(agentId: SpiffeId): readonly RegistrationEntry[] {
     return this.#authorized(agentId).map((entry) => entry.toRegistrationEntry());
   }
@@ -165,7 +165,8 @@ export class EntryGraph {
   }
 
   #isTrusted(agentId: SpiffeId): boolean {
-    return this.#nodes.get(agentId)?.isBanned === false;
+    const node = this.#nodes.get(agentId);
+    return node !== undefined && mayHold(node);
   }
 
   async #load(): Promise<void> {

@@ -1,13 +1,22 @@
 /** A node proves itself and its agent receives an SVID: evidence, then one transaction that spends, signs and records. */
 import { createHash } from 'node:crypto';
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { normalizeSelectors } from '@bonafide/shared/registration/selector';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import { pathOf, trustDomainOf, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { IssuedX509Svid, X509SvidIssuer } from '../issuance/x509-svid-request.js';
-import type { Store } from '../store/store.js';
-import type { NodeAttestor } from './node-attestor.js';
+import { BY_SERVER, isRefusal, type NodeNotices } from '../node-proof/node-notices.js';
+import {
+  inQuarantine,
+  quarantineAfterProof,
+  textOfFindings,
+  type QuarantinedNode,
+} from '../node-proof/quarantine.js';
+import type { AttestedNode, Quarantine } from '../store/node-record.js';
+import type { Store, WriteTransaction } from '../store/store.js';
+import { limitChallenges } from './limit-challenges.js';
+import type { NodeAttestor, ProvenNode } from './node-attestor.js';
 
 export interface AgentAttestationOptions {
   readonly trustDomain: TrustDomain;
@@ -16,6 +25,7 @@ export interface AgentAttestationOptions {
   readonly issuer: X509SvidIssuer;
   readonly store: Store;
   readonly agentTtlSeconds: number;
+  readonly notices: NodeNotices;
   readonly clock: Clock;
 }
 
@@ -32,18 +42,19 @@ export interface AttestedAgent {
   readonly canReattest: boolean;
 }
 
-/** More than any attestor needs; an agent cannot keep a round going for ever. */
-const MOST_CHALLENGES = 16;
+const AGENT_PATHS = '/spire/agent/';
 
 /**
- * @throws BonafideError `failed_precondition` for a type that is not enabled; `agent_banned`; whatever the attestor refuses with. After
- * a refusal nothing has changed: what can be spent once is unspent.
+ * @throws BonafideError `failed_precondition` for a type that is not enabled; `agent_banned`; `agent_quarantined` for a node that is in
+ * quarantine, or goes into it for what was found; whatever the attestor refuses with. After any other refusal nothing has changed: what can
+ * be spent once is unspent.
  */
 export async function attestAgent(
   attempt: AttestationAttempt,
-  { trustDomain, attestors, issuer, store, agentTtlSeconds, clock }: AgentAttestationOptions,
+  options: AgentAttestationOptions,
 ): Promise<AttestedAgent> {
-  const { type, payload, csr } = attempt;
+  const { attestors, notices } = options;
+  const { type } = attempt;
   const attestor = attestors.get(type);
   if (attestor === undefined) {
     throw new BonafideError(
@@ -51,54 +62,156 @@ export async function attestAgent(
       `error getting node attestor: could not find node attestor type ${JSON.stringify(type.slice(0, 64))}; enabled are ${[...attestors.keys()].join(', ') || 'none'}`,
     );
   }
+  try {
+    const attested = await attestWith(attestor, attempt, options);
+    notices.attestation(type, 'attested');
+    return attested;
+  } catch (error) {
+    const isInQuarantine = hasReason(error, 'agent_quarantined');
+    notices.attestation(type, isInQuarantine ? 'quarantined' : isRefusal(error) ? 'refused' : 'failed');
+    throw error;
+  }
+}
+
+async function attestWith(
+  attestor: NodeAttestor,
+  attempt: AttestationAttempt,
+  options: AgentAttestationOptions,
+): Promise<AttestedAgent> {
+  const { trustDomain, store, clock, notices } = options;
+  const { type, payload, csr } = attempt;
+  const recalled = new Map<SpiffeId, string | undefined>();
   const proven = await attestor.attest({
     payload,
     csrHash: createHash('sha256').update(csr).digest(),
     now: clock.now(),
     challenge: limitChallenges(attempt.challenge),
-    recall: () => Promise.resolve(undefined),
+    recall: async (agentId) => {
+      const record = (await store.nodeProofs.get(agentId))?.record;
+      recalled.set(agentId, record);
+      return record;
+    },
   });
-  const { agentId, canReattest } = proven;
-  checkAgentId(agentId, trustDomain, type);
-
-  // Signing happens inside, for a token must not be lost to a bad CSR, nor a certificate made for a token that was spent before.
-  return store.write(async (transaction) => {
-    await proven.spend?.(transaction);
-    const present = await transaction.nodes.get(agentId);
-    if (present?.isBanned === true) {
-      throw new BonafideError('agent_banned', 'failed to attest: agent is banned');
-    }
-    const svid = await issuer.issue({ csr, spiffeId: agentId, dnsNames: [], ttlSeconds: agentTtlSeconds });
-    await transaction.nodes.put({
-      agentId,
-      attestationType: type,
-      serialNumber: svid.serialNumber,
-      expiresAt: svid.notAfter,
-      nextSerialNumber: undefined,
-      nextExpiresAt: undefined,
-      selectors: normalizeSelectors(proven.selectors),
-      isBanned: false,
-      quarantine: undefined,
-      canReattest,
-      agentVersion: present?.agentVersion,
-    });
-    return { agentId, svid, canReattest };
-  });
+  checkAgentId(proven, trustDomain, type);
+  await turnAwayUnknown(proven, type, options);
+  const outcome = await store.write((transaction) =>
+    settle(transaction, { type, csr, proven, recalled }, options),
+  );
+  if (outcome.kind === 'attested') return outcome.agent;
+  await notices.quarantined(outcome.node, outcome.before, BY_SERVER);
+  throw inQuarantine(proven.agentId);
 }
 
-function limitChallenges(challenge: (data: Buffer) => Promise<Buffer>): (data: Buffer) => Promise<Buffer> {
-  let left = MOST_CHALLENGES;
-  return (data) => {
-    left -= 1;
-    if (left < 0)
-      throw new BonafideError('internal', `the node attestor asked more than ${MOST_CHALLENGES} times`);
-    return challenge(data);
-  };
+/** Who holds nothing that could be withdrawn is given nothing. */
+async function turnAwayUnknown(
+  { agentId, findings = [] }: ProvenNode,
+  type: string,
+  { store, notices }: AgentAttestationOptions,
+): Promise<void> {
+  if (findings.length === 0 || (await store.nodes.get(agentId)) !== undefined) return;
+  await notices.turnedAway(agentId, type, findings);
+  throw new BonafideError(
+    'permission_denied',
+    `failed to attest: the node is not in the state that it must be in: ${textOfFindings(findings)}`,
+  );
+}
+
+interface ProvenAttempt {
+  readonly type: string;
+  readonly csr: Buffer;
+  readonly proven: ProvenNode;
+  /** What the attestor was told of each agent that it asked for. */
+  readonly recalled: ReadonlyMap<SpiffeId, string | undefined>;
+}
+
+type Outcome =
+  | { readonly kind: 'attested'; readonly agent: AttestedAgent }
+  | {
+      readonly kind: 'quarantined';
+      readonly node: QuarantinedNode;
+      readonly before: Quarantine | undefined;
+    };
+
+/** Signing happens inside, for a token must not be lost to a bad CSR, nor a certificate made for a token that was spent before. */
+async function settle(
+  transaction: WriteTransaction,
+  { type, csr, proven, recalled }: ProvenAttempt,
+  { issuer, agentTtlSeconds, clock }: AgentAttestationOptions,
+): Promise<Outcome> {
+  const { agentId, canReattest, findings = [] } = proven;
+  const present = await transaction.nodes.get(agentId);
+  if (present === undefined && findings.length > 0) throw gone(agentId);
+  await proven.spend?.(transaction);
+  if (present !== undefined) checkPresent(present, proven, type);
+  await noteRecord(transaction, proven, recalled, clock.now());
+  const quarantine = quarantineAfterProof(present?.quarantine, findings, clock.now());
+  if (present !== undefined && quarantine !== undefined) {
+    const node = { ...present, quarantine };
+    await transaction.nodes.put(node);
+    return { kind: 'quarantined', node, before: present.quarantine };
+  }
+  const svid = await issuer.issue({ csr, spiffeId: agentId, dnsNames: [], ttlSeconds: agentTtlSeconds });
+  await transaction.nodes.put({
+    agentId,
+    attestationType: type,
+    serialNumber: svid.serialNumber,
+    expiresAt: svid.notAfter,
+    nextSerialNumber: undefined,
+    nextExpiresAt: undefined,
+    selectors: normalizeSelectors(proven.selectors),
+    isBanned: false,
+    quarantine: undefined,
+    canReattest,
+    agentVersion: present?.agentVersion,
+  });
+  return { kind: 'attested', agent: { agentId, svid, canReattest } };
+}
+
+function checkPresent(present: AttestedNode, proven: ProvenNode, type: string): void {
+  const { agentId, attestationType } = present;
+  if (present.isBanned) throw new BonafideError('agent_banned', 'failed to attest: agent is banned');
+  if (attestationType !== type) {
+    throw new BonafideError(
+      'permission_denied',
+      `failed to attest: ${agentId} was attested by ${attestationType}; it must be evicted before ${type} may attest it`,
+    );
+  }
+  if (proven.isTrustedOnFirstUse === true) {
+    throw new BonafideError(
+      'permission_denied',
+      `failed to attest: nodeattestor(${type}): attestation data has already been used to attest an agent`,
+    );
+  }
+}
+
+function gone(agentId: SpiffeId): BonafideError {
+  return new BonafideError('aborted', `${agentId} was evicted while it attested; attest again`);
+}
+
+/** An attestation is a proof as well. */
+async function noteRecord(
+  { nodeProofs }: WriteTransaction,
+  { agentId, record }: ProvenNode,
+  recalled: ProvenAttempt['recalled'],
+  now: Date,
+): Promise<void> {
+  if (record === undefined) return;
+  const present = await nodeProofs.get(agentId);
+  if (recalled.has(agentId) && recalled.get(agentId) !== present?.record) {
+    throw new BonafideError('aborted', `what is known of ${agentId} changed while it attested; attest again`);
+  }
+  await nodeProofs.put({ agentId, provenAt: now, requestedAt: undefined, record });
 }
 
 /** An attestor's mistake must not let one kind of evidence speak for another kind of node, or for the server. */
-function checkAgentId(agentId: SpiffeId, trustDomain: TrustDomain, type: string): void {
-  if (trustDomainOf(agentId) !== trustDomain || !pathOf(agentId).startsWith(`/spire/agent/${type}/`)) {
+function checkAgentId(
+  { agentId, hasConfiguredPath = false }: ProvenNode,
+  trustDomain: TrustDomain,
+  type: string,
+): void {
+  const prefix = hasConfiguredPath ? AGENT_PATHS : `${AGENT_PATHS}${type}/`;
+  const path = pathOf(agentId);
+  if (trustDomainOf(agentId) !== trustDomain || !path.startsWith(prefix) || path.length === prefix.length) {
     throw new BonafideError('internal', `the node attestor ${type} produced the agent ID ${agentId}`);
   }
 }

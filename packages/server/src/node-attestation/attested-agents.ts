@@ -4,6 +4,7 @@ import type { RegistrationEntry } from '@bonafide/shared/registration/registrati
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { IssuedX509Svid, X509SvidIssuer } from '../issuance/x509-svid-request.js';
+import { inQuarantine } from '../node-proof/quarantine.js';
 import type { AttestedNode } from '../store/node-record.js';
 import type { Store, WriteTransaction } from '../store/store.js';
 
@@ -29,7 +30,7 @@ export class AttestedAgents {
 
   /**
    * A new SVID, which becomes current when the agent first calls with it; until then both are good.
-   * @throws BonafideError `agent_must_reattest` for an agent that can prove its node again; `agent_not_attested`, `agent_banned`.
+   * @throws BonafideError `agent_must_reattest` for an agent that can prove its node again; `agent_not_attested`, `agent_banned`, `agent_quarantined`.
    */
   async renew(agentId: SpiffeId, csr: Buffer): Promise<IssuedX509Svid> {
     const { store, issuer, agentTtlSeconds, nodes } = this.#options;
@@ -40,6 +41,7 @@ export class AttestedAgents {
     await store.write(async (transaction) => {
       const node = await existingNode(transaction, agentId);
       if (node.isBanned) throw new BonafideError('agent_banned', `agent ${agentId} is banned`);
+      if (node.quarantine !== undefined) throw inQuarantine(agentId);
       await transaction.nodes.put({
         ...node,
         nextSerialNumber: svid.serialNumber,

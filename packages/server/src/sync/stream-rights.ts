@@ -1,6 +1,7 @@
 /** Whether an agent may have a Watch stream, and in which words one that may not is told so. */
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { inQuarantine } from '../node-proof/quarantine.js';
 import type { AttestedNode } from '../store/node-record.js';
 import { retryAfterMs } from './snapshot-admission.js';
 
@@ -18,6 +19,7 @@ export function refusalOf(
     return new BonafideError('agent_not_attested', `agent ${agentId} is not attested`);
   }
   if (node.isBanned) return new BonafideError('agent_banned', `agent ${agentId} is banned`);
+  if (node.quarantine !== undefined) return inQuarantine(agentId);
   if (serialNumber !== node.serialNumber && serialNumber !== node.nextSerialNumber) {
     // Not `agent_not_active`, which tells an agent to attest again: it has the newer SVID already.
     return new BonafideError(

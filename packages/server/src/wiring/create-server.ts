@@ -14,6 +14,7 @@ import { startRegistry } from './registry.js';
 import { startSigning } from './signing.js';
 import type { ServerHost, Startup } from './startup.js';
 import { openStorage } from './storage.js';
+import { startTelemetry } from './telemetry.js';
 
 export interface RunningServer {
   /** Of the TLS listener. */
@@ -42,6 +43,7 @@ export async function createServer(config: ServerConfig, host: ServerHost): Prom
 async function startServer(startup: Startup): Promise<RunningServer> {
   const { config, log, shutdown, background } = startup;
   checkSocketPath(config.server.socket_path);
+  const telemetry = await startTelemetry(startup);
   const storage = await openStorage(startup);
   shutdown.add(() => {
     background.abort();
@@ -66,6 +68,7 @@ async function startServer(startup: Startup): Promise<RunningServer> {
     delivery,
     federation,
     health,
+    telemetry,
   });
   const endpoints = await createEndpoints(startup, { storage, signing, registry, handlers });
 

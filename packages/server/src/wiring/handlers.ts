@@ -26,6 +26,7 @@ import type { Registry } from './registry.js';
 import type { Signing } from './signing.js';
 import type { Startup } from './startup.js';
 import type { Storage } from './storage.js';
+import type { Telemetry } from './telemetry.js';
 
 interface HandlerParts {
   readonly storage: Storage;
@@ -34,13 +35,14 @@ interface HandlerParts {
   readonly delivery: Delivery;
   readonly federation: Federation;
   readonly health: HealthState;
+  readonly telemetry: Telemetry;
 }
 
 const LARGEST_BATCH = 500;
 
 export async function createHandlers(
   { config: { server, plugins }, clock, log, background }: Startup,
-  { storage, signing, registry, delivery, federation, health }: HandlerParts,
+  { storage, signing, registry, delivery, federation, health, telemetry }: HandlerParts,
 ): Promise<ApiHandlers> {
   const trustDomain = server.trust_domain;
   const { store, graph } = storage;
@@ -58,6 +60,7 @@ export async function createHandlers(
       issuer: agentIssuer,
       store,
       agentTtlSeconds,
+      notices: telemetry.notices,
       clock,
       agents,
       rateLimits,
