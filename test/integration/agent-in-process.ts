@@ -1,6 +1,6 @@
 /** A whole agent inside the test's own process, beside a server that is there as well. */
 import { writeFile } from 'node:fs/promises';
-import { runAgent } from '@bonafide/agent/wiring';
+import { runAgent } from '@bonafide/agent/wiring/run-agent';
 import { agentConfigSchema } from '@bonafide/agent/configuration/agent-config';
 import { fetchX509Svids } from '@bonafide/agent/cli/api/workload-call';
 import { readX509Answer, type AnsweredSvid } from '@bonafide/agent/cli/api/x509-answer';

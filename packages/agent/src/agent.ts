@@ -3,11 +3,14 @@ import { hasReason } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { IdentityKeeper } from './agent-identity/identity-keeper.js';
+import type { Rebootstrap } from './agent-identity/rebootstrap.js';
 import type { ServerConnection } from './agent-identity/server-connection.js';
 import { untilItWorks } from './agent-identity/until-it-works.js';
 import type { AdminEndpoint } from './endpoints/admin-endpoint.js';
 import type { WorkloadEndpoint } from './endpoints/workload-endpoint.js';
+import type { NodeProver } from './node-attestation/node-prover.js';
 import type { ServerTrust } from './node-attestation/server-trust.js';
+import type { Quarantine } from './quarantine/quarantine.js';
 import type { SvidCache } from './svid-cache/svid-cache.js';
 import type { SvidFiles } from './svid-renewal/svid-files.js';
 import type { SvidRenewal } from './svid-renewal/svid-renewal.js';
@@ -19,7 +22,10 @@ import type { WitSvids } from './token-svids/wit-svids.js';
 
 export interface AgentParts {
   readonly trust: ServerTrust;
+  readonly rebootstrap: Rebootstrap;
   readonly keeper: IdentityKeeper;
+  readonly prover: NodeProver;
+  readonly quarantine: Quarantine;
   readonly connection: ServerConnection;
   readonly cache: SvidCache;
   readonly renewal: SvidRenewal;
@@ -53,9 +59,11 @@ export class Agent {
    * @throws BonafideError when the agent cannot go on; with a reason `agent_*` when the server has turned it away.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { admin, cache, connection, endpoint, files, keeper, log, renewal, trust } = this.#parts;
+    const { admin, cache, connection, endpoint, files, keeper, log, rebootstrap, renewal, trust } =
+      this.#parts;
     const hasBundle = await trust.restore();
     const hasIdentity = await keeper.restore();
+    if (hasIdentity) rebootstrap.review(keeper.canReattest);
     const hasEntries = await this.#restoreWorkloads();
     keeper.review();
     cache.connect(renewal);
@@ -98,17 +106,18 @@ export class Agent {
   }
 
   async #work(isToListen: boolean, signal: AbortSignal): Promise<void> {
-    const { endpoint, keeper, renewal, sync, witSvids } = this.#parts;
+    const { endpoint, keeper, prover, quarantine, renewal, sync, witSvids } = this.#parts;
     const tasks: Task[] = [
       (scope) => keeper.run(scope),
       (scope) => sync.run(scope),
+      (scope) => prover.run(scope),
       (scope) => renewal.runSigning(scope),
       (scope) => witSvids.run(scope),
     ];
     // Whoever connects before the first word of the server would be told that nothing is registered for it.
     if (isToListen) {
       tasks.push(async (scope) => {
-        await Promise.race([sync.synced, aborted(scope)]);
+        await Promise.race([sync.synced, quarantine.entered, aborted(scope)]);
         if (!scope.aborted) await endpoint.listen();
       });
     }

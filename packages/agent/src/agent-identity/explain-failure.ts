@@ -5,6 +5,10 @@ import { formatServerAddress, type ServerAddress } from './server-address.js';
 /** What OpenSSL, Node.js and our own check say when the server's certificate is at fault, wrapped by gRPC into `unavailable`. */
 const DISTRUST = /certificate|self.signed|unable to (?:get|verify)|the server is spiffe:|spiffe id/i;
 
+/** What is said of a certificate that leads to no authority of the bundle, whoever is at fault. */
+const UNKNOWN_AUTHORITY =
+  /self.signed certificate|unable to get (?:local )?issuer certificate|unable to verify the first certificate|certificate signature failure/i;
+
 /** What gRPC says when no server has answered. */
 const UNREACHABLE =
   /No connection established|Name resolution failed|Connection dropped|E(?:CONN|HOST|NET|TIMEDOUT|NOTFOUND|AI_|PIPE|ADDR)/;
@@ -19,6 +23,11 @@ export interface FailureContext {
 /** True when the server answered but the bundle does not vouch for it. */
 export function isDistrust(error: unknown): boolean {
   return hasReason(error, 'unavailable', 'unauthenticated') && DISTRUST.test(errorMessage(error));
+}
+
+/** True when the server's certificate was issued by somebody whom the bundle does not know. */
+export function isUnknownAuthority(error: unknown): boolean {
+  return hasReason(error, 'unavailable', 'unauthenticated') && UNKNOWN_AUTHORITY.test(errorMessage(error));
 }
 
 export function explainFailure(error: unknown, { address, bundlePlace }: FailureContext): string {

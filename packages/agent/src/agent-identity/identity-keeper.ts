@@ -1,96 +1,73 @@
 /** Keeps the agent's own SVID good: loads or obtains it, renews it around half life, attests anew when the server asks for it. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { isAgentRefusal } from '@bonafide/shared/rpc/agent-refusal';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
-import type { Clock } from '@bonafide/shared/runtime/clock';
-import type { Logger } from '@bonafide/shared/runtime/logger';
 import { SetBacks } from '@bonafide/shared/runtime/set-backs';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
-import {
-  canMeetTarget,
-  renewalTimeOfNew,
-  renewalTimeOfStored,
-  type RenewalPolicy,
-} from '../svid-renewal/renewal-time.js';
 import type { AgentIdentity } from './agent-identity.js';
-import type { IdentityStorage } from './identity-file.js';
+import { HeldIdentity, type HeldIdentityOptions } from './held-identity.js';
 import type { ServerChannel, ServerConnection } from './server-connection.js';
 import { renewAgent } from './renew-agent.js';
 import { retryAfterMs, retryPauseMs } from './retry-pause.js';
 import { turnedAway } from './turned-away.js';
 import { isTransient, RETRY_PAUSES, untilItWorks } from './until-it-works.js';
 
-interface IdentityKeeperOptions {
+interface IdentityKeeperOptions extends HeldIdentityOptions {
   readonly connection: ServerConnection;
-  readonly storage: IdentityStorage;
   /** Proves the node and brings an SVID. */
   readonly attest: (signal: AbortSignal) => Promise<AgentIdentity>;
   /** False once there is nothing left to prove the node with, such as a join token that was used. */
   readonly canAttest: () => boolean;
-  /** Whether the SVID stands under an authority that may have been stolen, as far as is known now. */
-  readonly isTainted: (svid: X509Svid) => boolean;
+  /** The server will not deal with the workloads of this node until an operator has looked at it. */
+  readonly onQuarantined: (refusal: BonafideError) => void;
+  /** Waits for its server as long as it takes, for there is another way to believe one when this one fails. */
+  readonly isAlwaysPatient: () => boolean;
   /** Puts what went wrong into words for the operator. */
   readonly explain: (error: unknown) => string;
-  readonly policy: RenewalPolicy;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 /** A server that is away at the first start may be on its way; as long as SPIRE's agent does, we wait for it. */
 const FIRST_ATTESTATION_MS = 60_000;
-/** Between attempts at an SVID that is not tainted. */
-const TAINTED_RETRY = { initialMs: 1_000, maximumMs: 60_000 };
 
 export class IdentityKeeper {
   readonly #options: IdentityKeeperOptions;
+  readonly #held: HeldIdentity;
   readonly #alarm: Alarm;
   readonly #setBacks: SetBacks;
   readonly #retry: Backoff;
-  readonly #taintedRetry: Backoff;
-  #identity: AgentIdentity | undefined;
-  #renewAt: Date | undefined;
   #refusal: BonafideError | undefined;
   /** A renewal under way. */
   #renewal: Promise<void> | undefined;
   /** The last renewal did not reach the server: it is worth trying again as soon as somebody else does. */
   #mayHurry = false;
-  #isWarned = false;
 
   constructor(options: IdentityKeeperOptions) {
     this.#options = options;
+    this.#held = new HeldIdentity(options);
     this.#alarm = new Alarm(options.clock);
     this.#setBacks = new SetBacks(options.clock);
-    const { random } = options.policy;
-    this.#retry = new Backoff({ ...RETRY_PAUSES, random });
-    this.#taintedRetry = new Backoff({ ...TAINTED_RETRY, random });
+    this.#retry = new Backoff({ ...RETRY_PAUSES, random: options.policy.random });
   }
 
   get svid(): X509Svid | undefined {
-    return this.#identity?.svid;
+    return this.#held.present?.svid;
+  }
+
+  /** Whether the server takes the same evidence again. */
+  get canReattest(): boolean {
+    return this.#held.present?.canReattest === true;
   }
 
   /** Whether there is something left to prove the node with, once the SVID has expired. */
   get canAttestAgain(): boolean {
-    return this.#identity?.canReattest === true || this.#options.canAttest();
+    return this.canReattest || this.#options.canAttest();
   }
 
   /** Takes up the stored identity. @returns false when there is none that is still good. */
-  async restore(): Promise<boolean> {
-    const { clock, connection, log, policy, storage } = this.#options;
-    const stored = await storage.load();
-    if (stored === undefined) return false;
-    const { spiffeId, notAfter } = stored.svid;
-    if (notAfter <= clock.now()) {
-      log.warn({ spiffeId, notAfter }, 'the stored agent SVID has expired');
-      return false;
-    }
-    log.info({ spiffeId, notAfter }, 'agent SVID loaded');
-    this.#identity = stored;
-    this.#renewAt = renewalTimeOfStored(stored.svid, clock.now(), policy);
-    connection.identify(stored.svid);
-    return true;
+  restore(): Promise<boolean> {
+    return this.#held.restore();
   }
 
   /**
@@ -99,12 +76,12 @@ export class IdentityKeeper {
    * @throws BonafideError when the server refuses, or cannot be reached for a minute.
    */
   async attest(isPatient: boolean, signal: AbortSignal): Promise<void> {
-    const { clock, explain, log, policy } = this.#options;
+    const { clock, explain, isAlwaysPatient, log, policy } = this.#options;
     await untilItWorks(
       () => this.#attestOnce(signal),
       {
         what: 'node attestation',
-        limitMs: isPatient ? undefined : FIRST_ATTESTATION_MS,
+        limitMs: isPatient || isAlwaysPatient() ? undefined : FIRST_ATTESTATION_MS,
         explain,
         random: policy.random,
         clock,
@@ -120,15 +97,23 @@ export class IdentityKeeper {
    */
   reportRefusal(error: unknown, channel: ServerChannel): void {
     if (!(error instanceof BonafideError) || !isAgentRefusal(error.reason)) return;
-    if (channel.identity !== this.#identity?.svid) return;
-    this.#refusal = error;
-    this.#alarm.ring();
+    if (channel.identity !== this.svid) return;
+    if (error.reason === 'agent_quarantined') this.#options.onQuarantined(error);
+    else {
+      this.#refusal = error;
+      this.#alarm.ring();
+    }
   }
 
   /** To be called when authorities have been tainted: replaces an SVID under one of them as soon as possible. */
   review(): void {
-    if (this.#identity === undefined || !this.#options.isTainted(this.#identity.svid)) return;
-    this.#renewAt = this.#options.clock.now();
+    if (this.#held.isTainted) this.replaceNow();
+  }
+
+  /** Replaces the SVID as soon as possible. */
+  replaceNow(): void {
+    if (this.svid === undefined) return;
+    this.#held.renewIn(0);
     this.#alarm.ring();
   }
 
@@ -136,14 +121,12 @@ export class IdentityKeeper {
   retryNow(): void {
     if (!this.#mayHurry) return;
     this.#mayHurry = false;
-    this.#renewAt = this.#options.clock.now();
-    this.#alarm.ring();
+    this.replaceNow();
   }
 
   /** Resolves once no renewal of the agent's own SVID is due or under way: whatever else is renewed needs it. Never rejects. */
   async goesFirst(): Promise<void> {
-    const isDue = this.#renewAt !== undefined && this.#renewAt <= this.#options.clock.now();
-    if (this.#renewal === undefined && isDue) {
+    if (this.#renewal === undefined && this.#held.isDue) {
       this.#alarm.ring();
       await nextTurn(); // in which the loop below begins
     }
@@ -156,12 +139,9 @@ export class IdentityKeeper {
    */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      const setBackMs = this.#setBacks.take();
-      if (setBackMs > 0 && this.#renewAt !== undefined) {
-        this.#renewAt = new Date(this.#renewAt.getTime() - setBackMs);
-      }
+      this.#held.bringForward(this.#setBacks.take());
       if (this.#refusal !== undefined) await this.#answerRefusal(this.#refusal, signal);
-      else if (this.#renewAt !== undefined && this.#renewAt <= this.#options.clock.now()) {
+      else if (this.#held.isDue) {
         const renewal = this.#renew(signal);
         this.#renewal = renewal.catch(() => undefined); // which fails for whoever runs the keeper
         try {
@@ -169,13 +149,13 @@ export class IdentityKeeper {
         } finally {
           this.#renewal = undefined;
         }
-      } else await this.#alarm.wait(this.#renewAt, signal);
+      } else await this.#alarm.wait(this.#held.renewAt, signal);
     }
   }
 
   async #renew(signal: AbortSignal): Promise<void> {
     const { clock, explain, log, policy, storage } = this.#options;
-    const identity = this.#identity;
+    const identity = this.#held.present;
     if (identity === undefined) return;
     const { notAfter, spiffeId } = identity.svid;
     const isExpired = notAfter <= clock.now();
@@ -194,7 +174,7 @@ export class IdentityKeeper {
       }
       const delayMs = retryPauseMs(this.#retry.nextDelayMs(), error, policy.random);
       this.#mayHurry = retryAfterMs(error) === 0 && hasReason(error, 'unavailable', 'deadline_exceeded');
-      this.#renewAt = new Date(clock.now().getTime() + delayMs);
+      this.#held.renewIn(delayMs);
       log.error(
         { notAfter, isExpired, retryInMs: Math.round(delayMs) },
         `cannot renew the agent SVID: ${explain(error)}`,
@@ -208,10 +188,8 @@ export class IdentityKeeper {
       await this.#renewOnce(identity, signal);
     } catch (error) {
       if (signal.aborted) throw error;
-      this.#options.log.debug(
-        { err: error },
-        'the expired agent SVID cannot be renewed, attesting with what there is',
-      );
+      const { log } = this.#options;
+      log.debug({ err: error }, 'the expired agent SVID cannot be renewed, attesting with what there is');
       await this.#attestOnce(signal);
     }
   }
@@ -231,80 +209,30 @@ export class IdentityKeeper {
   }
 
   async #attestOnce(signal: AbortSignal): Promise<void> {
-    this.#options.log.info('starting node attestation');
-    const identity = await this.#options.attest(signal);
-    await this.#adopt(identity);
-    this.#options.log.info(
-      {
-        spiffeId: identity.svid.spiffeId,
-        notAfter: identity.svid.notAfter,
-        reattestable: identity.canReattest,
-      },
-      'node attestation was successful',
-    );
+    const { attest, log, onQuarantined } = this.#options;
+    log.info('starting node attestation');
+    try {
+      const identity = await attest(signal);
+      await this.#adopt(identity);
+      const { notAfter, spiffeId } = identity.svid;
+      log.info({ spiffeId, notAfter, reattestable: identity.canReattest }, 'node attestation was successful');
+    } catch (error) {
+      if (hasReason(error, 'agent_quarantined')) onQuarantined(error);
+      throw error;
+    }
   }
 
-  /**
-   * On disk before it is used, for the server forgets the old SVID with the first use of the new one. On a full disk the old one serves
-   * as long as it can, and then memory must do: what a token was spent on is not to be lost.
-   */
   async #adopt(identity: AgentIdentity): Promise<void> {
-    const { clock, connection, isTainted, log, policy, storage } = this.#options;
-    const { svid } = identity;
-    let isKept = true;
-    try {
-      await storage.save(identity);
-    } catch (error) {
-      if (this.#lasts()) throw error;
-      isKept = false;
-      log.error(
-        { spiffeId: svid.spiffeId, notAfter: svid.notAfter },
-        `cannot keep the agent SVID on disk, the agent would need new evidence if it were restarted: ${errorMessage(error)}`,
-      );
-    }
-    const now = clock.now();
-    this.#identity = identity;
+    const isPresentRefused = this.#refusal !== undefined;
+    await this.#held.adopt(identity, { isPresentRefused, retry: this.#retry });
     this.#refusal = undefined;
     this.#mayHurry = false;
-    if (!isKept) {
-      this.#renewAt = new Date(now.getTime() + this.#retry.nextDelayMs());
-    } else if (isTainted(svid)) {
-      // The server signed it just before it knew, and by now we may have been told.
-      this.#renewAt = new Date(now.getTime() + this.#taintedRetry.nextDelayMs());
-    } else {
-      this.#taintedRetry.reset();
-      this.#renewAt = renewalTimeOfNew(svid, now, policy);
-    }
-    this.#warnOfShortLife(svid, now);
-    connection.identify(svid);
-  }
-
-  #warnOfShortLife({ notAfter, spiffeId }: X509Svid, now: Date): void {
-    const { log, policy } = this.#options;
-    const target = policy.availabilityTargetSeconds;
-    if (target === undefined || this.#isWarned) return;
-    if (canMeetTarget(notAfter.getTime() - now.getTime(), target)) return;
-    this.#isWarned = true;
-    log.warn(
-      { spiffeId, notAfter, availabilityTargetSeconds: target },
-      "the agent's own SVID cannot meet the availability target and is renewed at half life; agent_ttl of the server, and its ca_ttl, must exceed the target by more than 12h",
-    );
-  }
-
-  /** More than a quarter of its life is left to the present SVID: time to make room on the disk. */
-  #lasts(): boolean {
-    if (this.#identity === undefined || this.#refusal !== undefined) return false;
-    const { notBefore, notAfter } = this.#identity.svid;
-    return (
-      notAfter.getTime() - this.#options.clock.now().getTime() >
-      (notAfter.getTime() - notBefore.getTime()) / 4
-    );
   }
 
   /** As SPIRE does: a banned agent ends, any other attests again if it can. */
   async #answerRefusal(refusal: BonafideError, signal: AbortSignal): Promise<void> {
     const { explain, log, storage } = this.#options;
-    const spiffeId = this.#identity?.svid.spiffeId ?? 'this agent';
+    const spiffeId = this.svid?.spiffeId ?? 'this agent';
     const canTry = refusal.reason !== 'agent_banned' && this.canAttestAgain;
     if (!canTry) {
       await storage.delete();

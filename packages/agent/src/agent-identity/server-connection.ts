@@ -99,9 +99,12 @@ export class ServerConnection implements ServerChannels {
     return this.#channel;
   }
 
-  /** A channel of its own without a client certificate; the caller closes it, or discards it when it does not work. */
-  openAnonymous(): OpenChannel {
-    return this.#open(undefined, this.#choice.current);
+  /**
+   * A channel of its own without a client certificate; the caller closes it, or discards it when it does not work.
+   * @param authorities by which the server is verified, in place of those that are trusted.
+   */
+  openAnonymous(authorities = this.#authorities): OpenChannel {
+    return this.#open(undefined, this.#choice.current, authorities);
   }
 
   discard(channel: ServerChannel): boolean {
@@ -148,11 +151,15 @@ export class ServerConnection implements ServerChannels {
     this.#retire();
   }
 
-  #open(identity: X509Svid | undefined, address: ServerAddress): OpenChannel {
+  #open(
+    identity: X509Svid | undefined,
+    address: ServerAddress,
+    authorities = this.#authorities,
+  ): OpenChannel {
     const trustDomain = this.#trustDomain;
     const credentials = createMutualTlsCredentials({
       serverId: serverId(trustDomain),
-      authorities: this.#authorities,
+      authorities,
       identity,
     });
     return new OpenChannel({

@@ -3,7 +3,7 @@ import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { retryAfterMs, retryPauseMs } from './retry-pause.js';
+import { PENDING_PAUSES, QUARANTINE_PAUSES, retryAfterMs, retryPauseMs } from './retry-pause.js';
 
 export interface Persistence {
   /** For the log, for example `node attestation`. */
@@ -25,14 +25,29 @@ export async function untilItWorks(
   { what, limitMs, explain, random, clock, log }: Persistence,
   signal: AbortSignal,
 ): Promise<void> {
-  const startedMs = clock.monotonicMs();
+  let startedMs = clock.monotonicMs();
   const backoff = new Backoff({ ...RETRY_PAUSES, random });
+  const operators = {
+    agent_pending: new Backoff({ ...PENDING_PAUSES, random }),
+    agent_quarantined: new Backoff({ ...QUARANTINE_PAUSES, random }),
+  };
+  let waitsFor: string | undefined;
   for (;;) {
     try {
       await work();
       return;
     } catch (error) {
       if (signal.aborted) throw error;
+      const reason = operatorReason(error);
+      if (reason !== undefined) {
+        if (waitsFor !== reason) log.info(`${what} waits for an operator: ${explain(error)}`);
+        waitsFor = reason;
+        await sleep(clock, operators[reason].nextDelayMs(), signal);
+        // The server is there.
+        startedMs = clock.monotonicMs();
+        backoff.reset();
+        continue;
+      }
       const message = `${what} failed: ${explain(error)}`;
       const delayMs = retryPauseMs(backoff.nextDelayMs(), error, random);
       const isLate =
@@ -61,5 +76,13 @@ export function isTransient(error: unknown): boolean {
     'aborted',
     'internal',
     'cancelled',
+    'agent_pending',
+    'agent_quarantined',
   );
+}
+
+/** What only an operator can end, who may take long. */
+function operatorReason(error: unknown): 'agent_pending' | 'agent_quarantined' | undefined {
+  if (hasReason(error, 'agent_pending')) return 'agent_pending';
+  return hasReason(error, 'agent_quarantined') ? 'agent_quarantined' : undefined;
 }

@@ -19,6 +19,8 @@ export interface ConfigFlags {
   readonly trustBundleUrl?: string;
   readonly trustBundleFormat?: string;
   readonly insecureBootstrap?: boolean;
+  readonly rebootstrapMode?: string;
+  readonly rebootstrapDelay?: string;
   readonly logLevel?: string;
   readonly logFormat?: string;
   readonly logFile?: string;
@@ -38,6 +40,8 @@ const OVERRIDES = [
   { name: 'trustBundleUrl', flag: '--trust-bundle-url', key: 'trust_bundle_url' },
   { name: 'trustBundleFormat', flag: '--trust-bundle-format', key: 'trust_bundle_format' },
   { name: 'insecureBootstrap', flag: '--insecure-bootstrap', key: 'insecure_bootstrap' },
+  { name: 'rebootstrapMode', flag: '--rebootstrap-mode', key: 'rebootstrap_mode' },
+  { name: 'rebootstrapDelay', flag: '--rebootstrap-delay', key: 'rebootstrap_delay' },
   { name: 'logLevel', flag: '--log-level', key: 'log_level' },
   { name: 'logFormat', flag: '--log-format', key: 'log_format' },
   { name: 'logFile', flag: '--log-file', key: 'log_file' },
@@ -60,6 +64,8 @@ export function addConfigFlags(command: Command): Command {
     .addOption(
       switchOption('--insecure-bootstrap', 'believes whatever server answers first; for trials only'),
     )
+    .option('--rebootstrap-mode <mode>', 'never, auto or always; wins over agent.rebootstrap_mode')
+    .option('--rebootstrap-delay <duration>', 'wins over agent.rebootstrap_delay')
     .option('--socket-path <path>', 'wins over agent.socket_path')
     .option('--data-dir <directory>', 'wins over agent.data_dir')
     .option('--log-level <level>', 'wins over agent.log_level')

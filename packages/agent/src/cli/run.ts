@@ -18,7 +18,7 @@ export function run(command: Command, host: CommandHost): void {
     const config = await loadAgentConfig(flags, host);
     process.umask(process.umask(UMASK) | UMASK);
     const [{ runAgent }, { createLogger }] = await Promise.all([
-      import('../wiring.js'),
+      import('../wiring/run-agent.js'),
       import('@bonafide/shared/runtime/logger'),
     ]);
     const { log_level: level, log_format: format, log_file: file } = config.agent;

@@ -7,6 +7,7 @@ import { KEY_TYPES } from '@bonafide/shared/crypto/key-type';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
+import { REBOOTSTRAP_MODES } from '../agent-identity/rebootstrap.js';
 import { parseServerAddress } from '../agent-identity/server-address.js';
 import { nodeAttestorSchema } from '../node-attestation/attestors.js';
 import { workloadAttestorsConfigSchema } from '../workload-attestation/attestors.js';
@@ -42,6 +43,10 @@ const agentSchema = z
     trust_bundle_format: z.enum(['pem', 'spiffe']).default('pem'),
     /** Believes whatever server answers first. For tests and trials only. */
     insecure_bootstrap: z.boolean().default(false),
+    /** What to do when the server's certificate is not under the bundle that is held: go back to the source above, if that helps. */
+    rebootstrap_mode: z.enum(REBOOTSTRAP_MODES).default('never'),
+    /** How long the server must have been a stranger before. */
+    rebootstrap_delay: durationSchema.prefault('10m'),
     join_token: z.string().min(1).optional(),
     join_token_file: z.string().min(1).optional(),
     log_level: logLevelSchema.prefault('INFO'),
@@ -79,6 +84,12 @@ const agentSchema = z
       );
     } else if (sources.length > 1) {
       problem(sources[1] ?? '', `cannot be set together with ${sources[0] ?? ''}; expected one of them`);
+    }
+    if (agent.insecure_bootstrap && agent.rebootstrap_mode !== 'never') {
+      problem(
+        'rebootstrap_mode',
+        'cannot be set together with insecure_bootstrap; expected trust_bundle_path or trust_bundle_url',
+      );
     }
     if (agent.join_token !== undefined && agent.join_token_file !== undefined) {
       problem('join_token_file', 'cannot be set together with join_token; expected one of them');
@@ -119,16 +130,25 @@ const keyManagerSchema = z
     message: 'names two key managers; expected disk or memory',
   });
 
-export const agentConfigSchema = z.strictObject({
-  agent: agentSchema,
-  plugins: z
-    .strictObject({
-      NodeAttestor: nodeAttestorSchema.prefault({ join_token: {} }),
-      KeyManager: keyManagerSchema.prefault({ disk: {} }),
-      WorkloadAttestor: workloadAttestorsConfigSchema.prefault({ unix: {} }),
-    })
-    .prefault({}),
-});
+export const agentConfigSchema = z
+  .strictObject({
+    agent: agentSchema,
+    plugins: z
+      .strictObject({
+        NodeAttestor: nodeAttestorSchema.prefault({ join_token: {} }),
+        KeyManager: keyManagerSchema.prefault({ disk: {} }),
+        WorkloadAttestor: workloadAttestorsConfigSchema.prefault({ unix: {} }),
+      })
+      .prefault({}),
+  })
+  .refine(
+    ({ agent, plugins }) =>
+      agent.rebootstrap_mode !== 'always' || plugins.NodeAttestor.join_token === undefined,
+    {
+      path: ['agent', 'rebootstrap_mode'],
+      message: 'cannot be always with join_token, which proves a node only once; expected auto or never',
+    },
+  );
 
 export type AgentConfig = z.output<typeof agentConfigSchema>;
 /** As it stands in the file. */

@@ -19,6 +19,8 @@ interface AttestAgentOptions {
   readonly connection: ServerConnection;
   readonly attestor: NodeAttestor;
   readonly trustDomain: TrustDomain;
+  /** By which the server is verified; undefined: as the connection does. */
+  readonly authorities?: readonly Buffer[] | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -27,11 +29,12 @@ export async function attestAgent({
   connection,
   attestor,
   trustDomain,
+  authorities,
   signal,
 }: AttestAgentOptions): Promise<AgentIdentity> {
   const privateKey = await generatePrivateKey('ec-p256');
   const csr = await createCertificateSigningRequest(privateKey);
-  const channel = connection.openAnonymous();
+  const channel = connection.openAnonymous(authorities);
   const stream = openBidiStream(channel.client('spire.api.server.agent.v1.Agent'), 'AttestAgent', {
     deadlineMs: LONGEST_ATTESTATION_MS,
     signal,

@@ -18,6 +18,15 @@ interface ServerTrustOptions {
   readonly log: Logger;
 }
 
+/** Trust that is not the agent's yet. */
+export interface FreshTrust {
+  /** CA certificates, DER. */
+  readonly authorities: readonly Buffer[];
+  /** Where they came from, for messages. */
+  readonly place: string;
+  accept(): Promise<void>;
+}
+
 const LIMIT_MS = 20_000;
 
 export class ServerTrust {
@@ -52,12 +61,29 @@ export class ServerTrust {
    */
   async establish(signal: AbortSignal): Promise<void> {
     if (this.#bundle !== undefined) return;
-    const { source, trustDomain } = this.#options;
-    if (source.kind === 'insecure') await this.#believeAnyone(signal);
-    else {
-      const bundle = await loadBootstrapBundle(source, trustDomain, signal);
-      this.#believe(bundle, source.kind === 'file' ? source.path : source.url);
+    if (this.#options.source.kind === 'insecure') await this.#believeAnyone(signal);
+    else this.#believe(...(await this.#load(this.#options.source, signal)));
+  }
+
+  /**
+   * What the bootstrap source says now, whatever is believed; for a server that the bundle does not vouch for any more.
+   * @returns what takes it for true: to be called once a server has proven itself under it.
+   * @throws BonafideError as `establish`.
+   */
+  async bootstrapAnew(signal: AbortSignal): Promise<FreshTrust> {
+    const { source } = this.#options;
+    if (source.kind === 'insecure') {
+      throw new BonafideError('failed_precondition', 'an insecure bootstrap is not repeated');
     }
+    const [bundle, place] = await this.#load(source, signal);
+    return {
+      authorities: bundle.x509Authorities.map(({ certificate }) => certificate),
+      place,
+      accept: async () => {
+        this.#believe(bundle, place);
+        await this.follow();
+      },
+    };
   }
 
   /** Called with the trust domain's bundle whenever the server has told one, and once an agent has been attested under it. */
@@ -78,6 +104,14 @@ export class ServerTrust {
     } catch (error) {
       log.warn({ path: file.path }, `cannot keep the trust bundle on disk: ${errorMessage(error)}`);
     }
+  }
+
+  async #load(
+    source: Exclude<BootstrapSource, { kind: 'insecure' }>,
+    signal: AbortSignal,
+  ): Promise<[bundle: TrustBundle, place: string]> {
+    const bundle = await loadBootstrapBundle(source, this.#options.trustDomain, signal);
+    return [bundle, source.kind === 'file' ? source.path : source.url];
   }
 
   #believe(bundle: TrustBundle, place: string): void {

@@ -17,14 +17,21 @@ export function newlyTainted(
   return new Set([...taintedKeyIds(after)].filter((keyId) => !known.has(keyId)));
 }
 
+/** Of the authorities that `before` had and `after` has not: nobody believes what they signed any more. */
+export function withdrawnKeyIds(before: TrustBundle | undefined, after: TrustBundle): ReadonlySet<string> {
+  const present = keyIdsOf(after.x509Authorities);
+  return new Set([...keyIdsOf(before?.x509Authorities ?? [])].filter((keyId) => !present.has(keyId)));
+}
+
 /** Subject key identifiers of the tainted authorities, in hex. */
 export function taintedKeyIds(bundle: TrustBundle | undefined): ReadonlySet<string> {
-  const keyIds = new Set<string>();
-  for (const { certificate, isTainted } of bundle?.x509Authorities ?? []) {
-    const { subjectKeyId } = isTainted ? parseX509Certificate(certificate) : {};
-    if (subjectKeyId !== undefined) keyIds.add(subjectKeyId);
-  }
-  return keyIds;
+  return keyIdsOf((bundle?.x509Authorities ?? []).filter(({ isTainted }) => isTainted));
+}
+
+function keyIdsOf(authorities: TrustBundle['x509Authorities']): ReadonlySet<string> {
+  return new Set(
+    authorities.flatMap(({ certificate }) => parseX509Certificate(certificate).subjectKeyId ?? []),
+  );
 }
 
 /** Whether the last certificate of the chain is signed by one of the authorities. */
@@ -41,6 +48,7 @@ export async function replaceSignedBy(
   cache: Pick<SvidCache, 'entriesWithSvid' | 'svid'>,
   replace: (entryIds: readonly string[]) => void,
 ): Promise<number> {
+  if (subjectKeyIds.size === 0) return 0;
   const ids = cache.entriesWithSvid(() => true);
   let count = 0;
   for (let start = 0; start < ids.length; start += SLICE) {

@@ -69,6 +69,16 @@ export class AuthorizedEntries {
     if (present !== undefined) file?.save(() => this.#state(present));
   }
 
+  /** Takes every entry from the workloads, here and in the next run, until the server tells everything anew. */
+  withdraw(): void {
+    const { agentId, cache, file, log } = this.#options;
+    const holder = agentId() ?? this.#agentId;
+    log.debug({ entries: cache.entryCount }, 'withdrawing the entries');
+    cache.apply({ kind: 'snapshot', entries: [], bundles: cache.bundles() });
+    this.#cursor = undefined;
+    if (holder !== undefined) file?.save(() => this.#state(holder));
+  }
+
   #state(agentId: SpiffeId): AuthorizedState {
     const { cache } = this.#options;
     return { agentId, cursor: this.#cursor, entries: cache.entries(), bundles: cache.bundles() };

@@ -5,7 +5,7 @@ import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { WatchCursor } from '@bonafide/shared/sync/watch-message';
 import type { ServerChannel, ServerChannels } from '../agent-identity/server-connection.js';
-import { retryAfterMs, retryPauseMs } from '../agent-identity/retry-pause.js';
+import { QUARANTINE_PAUSES, retryAfterMs, retryPauseMs } from '../agent-identity/retry-pause.js';
 import type { AuthorizedChange } from '../svid-cache/authorized-change.js';
 import type { SvidCache } from '../svid-cache/svid-cache.js';
 import { pollEntries } from './poll-entries.js';
@@ -20,6 +20,10 @@ interface EntrySyncOptions {
   readonly cursor: () => WatchCursor | undefined;
   readonly reportRefusal: (error: unknown, channel: ServerChannel) => void;
   readonly explain: (error: unknown) => string;
+  /** The server wants the node proven anew. */
+  readonly onProofRequest?: () => void;
+  /** Resolves when what the server says may be taken in. */
+  readonly turn?: () => Promise<void>;
   /** The server is heard again after it was not: whoever waits for it need not wait on. */
   readonly onConnected?: () => void;
   readonly agentVersion: string;
@@ -38,6 +42,9 @@ const POLLS_BEFORE_WATCH_IS_TRIED_AGAIN = 720;
 export class EntrySync {
   readonly #options: EntrySyncOptions;
   readonly #retry: Backoff;
+  readonly #quarantineRetry: Backoff;
+  /** Ends what is under way with the server, which is then begun anew. */
+  #renewed = new AbortController();
   #isConnected = false;
   #isWatching = false;
   /** Ends a pause that the server did not ask for. */
@@ -50,6 +57,7 @@ export class EntrySync {
   constructor(options: EntrySyncOptions) {
     this.#options = options;
     this.#retry = new Backoff({ ...RETRY, random: options.random });
+    this.#quarantineRetry = new Backoff({ ...QUARANTINE_PAUSES, random: options.random });
     this.synced = new Promise((resolve) => {
       this.#firstSync = resolve;
     });
@@ -70,12 +78,20 @@ export class EntrySync {
     this.#hurry?.abort();
   }
 
+  /** What the agent holds has changed under it: has the server tell everything from the position that it is asked for now. */
+  startOver(): void {
+    const former = this.#renewed;
+    this.#renewed = new AbortController();
+    former.abort();
+  }
+
   /** Works until the signal fires. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      await this.#options.turn?.();
       const channel = this.#options.connection.channel();
       const departure = new AbortController();
-      const scope = AbortSignal.any([signal, channel.superseded]);
+      const scope = AbortSignal.any([signal, channel.superseded, this.#renewed.signal]);
       try {
         await this.#watch(channel, AbortSignal.any([scope, departure.signal]), departure);
       } catch (error) {
@@ -94,7 +110,7 @@ export class EntrySync {
   }
 
   async #watch(channel: ServerChannel, signal: AbortSignal, departure: AbortController): Promise<void> {
-    const { agentVersion, cursor } = this.#options;
+    const { agentVersion, cursor, onProofRequest } = this.#options;
     const ended = new AbortController();
     let leaving: Promise<void> | undefined;
     try {
@@ -104,8 +120,9 @@ export class EntrySync {
         agentVersion,
         signal,
         apply: (change, reached) => {
-          this.#apply(change, reached, channel);
+          if (!isOver(signal)) this.#apply(change, reached, channel);
         },
+        ...(onProofRequest === undefined ? {} : { onProofRequest }),
         onDrain: (spreadMs) => {
           leaving ??= this.#leave(channel, spreadMs, AbortSignal.any([signal, ended.signal]), departure);
         },
@@ -142,12 +159,14 @@ export class EntrySync {
   }
 
   async #poll(signal: AbortSignal): Promise<void> {
-    const { cache, clock, connection, log, random } = this.#options;
+    const { cache, clock, connection, log, random, turn } = this.#options;
     for (let polls = 0; polls < POLLS_BEFORE_WATCH_IS_TRIED_AGAIN && !isOver(signal); polls += 1) {
+      await turn?.();
       const channel = connection.channel();
-      const scope = AbortSignal.any([signal, channel.superseded]);
+      const scope = AbortSignal.any([signal, channel.superseded, this.#renewed.signal]);
       try {
         const change = await pollEntries({ channel, known: (id) => cache.entry(id), log, signal: scope });
+        if (isOver(scope)) continue;
         this.#apply(change, undefined, channel);
         await sleep(clock, POLL_INTERVAL_MS * (0.9 + 0.2 * random()), scope);
       } catch (error) {
@@ -165,6 +184,7 @@ export class EntrySync {
     this.#isWatching = cursor !== undefined;
     this.#lastSyncAt = clock.now();
     this.#retry.reset();
+    this.#quarantineRetry.reset();
     connection.confirm(channel);
     if (!wasConnected) onConnected?.();
     this.#firstSync?.();
@@ -180,13 +200,14 @@ export class EntrySync {
     const { clock, connection, explain, log, random, reportRefusal } = this.#options;
     this.#lastSyncAt = this.lastSyncAt;
     this.#isConnected = false;
+    const isQuarantined = hasReason(error, 'agent_quarantined');
     reportRefusal(error, channel);
     const isAway = hasReason(error, 'unavailable', 'deadline_exceeded');
     const goesElsewhere = isAway && connection.discard(channel);
-    const backoffMs = this.#retry.nextDelayMs();
+    const backoffMs = (isQuarantined ? this.#quarantineRetry : this.#retry).nextDelayMs();
     // Another server has not asked to be left alone.
     const delayMs = goesElsewhere ? backoffMs : retryPauseMs(backoffMs, error, random);
-    log.warn(
+    log[isQuarantined ? 'debug' : 'warn'](
       { retryInMs: Math.round(delayMs), lastSyncAt: this.#lastSyncAt },
       `${message}: ${explain(error)}`,
     );

@@ -1,43 +1,34 @@
 /** Constructs the agent from its configuration and runs it: the one place that knows all of its parts. */
-import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { errorMessage, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { prepareDataFolder } from '@bonafide/shared/config/data-folder';
 import { checkSocketPath } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
-import { Agent } from './agent.js';
-import { BundleFile } from './agent-identity/bundle-file.js';
-import { explainFailure } from './agent-identity/explain-failure.js';
-import { IdentityFile, IdentityMemory } from './agent-identity/identity-file.js';
-import { IdentityKeeper } from './agent-identity/identity-keeper.js';
-import { ServerConnection } from './agent-identity/server-connection.js';
-import type { AgentConfig } from './configuration/agent-config.js';
-import { AdminEndpoint } from './endpoints/admin-endpoint.js';
-import { addSurvivalService } from './endpoints/admin-survival.js';
-import type { EndpointLimits } from './endpoints/endpoint-limits.js';
-import { inheritedSocket } from './endpoints/inherited-socket.js';
-import { createWorkloadEndpoint } from './endpoints/workload-endpoint.js';
-import { attestAgent } from './node-attestation/attest-agent.js';
-import { createNodeAttestor } from './node-attestation/attestors.js';
-import type { BootstrapSource } from './node-attestation/bootstrap-bundle.js';
-import { ServerTrust } from './node-attestation/server-trust.js';
-import { AuthorizedEntries } from './sync/authorized-entries.js';
-import { EntrySync } from './sync/entry-sync.js';
-import { ServerJwtSigner } from './sync/sign-jwt-svid.js';
-import { ServerWitSigner } from './sync/sign-wit-svids.js';
-import { ServerSigner } from './sync/sign-x509-svids.js';
-import { StateFile } from './sync/state-file.js';
-import { NodeSurvival } from './survival/node-survival.js';
-import { SvidCache } from './svid-cache/svid-cache.js';
-import { SvidFiles } from './svid-renewal/svid-files.js';
-import { SvidRenewal } from './svid-renewal/svid-renewal.js';
-import { isSignedBy, newlyTainted, taintedKeyIds } from './svid-renewal/tainted-svids.js';
-import { JwtSvids } from './token-svids/jwt-svids.js';
-import { WitSvids } from './token-svids/wit-svids.js';
-import { agentVersion } from './version.js';
-import { createWorkloadAttestation } from './workload-attestation/attest-workload.js';
-import { createWorkloadAttestors } from './workload-attestation/attestors.js';
+import { Agent } from '../agent.js';
+import type { AgentConfig } from '../configuration/agent-config.js';
+import { AdminEndpoint } from '../endpoints/admin-endpoint.js';
+import { addSurvivalService } from '../endpoints/admin-survival.js';
+import { inheritedSocket } from '../endpoints/inherited-socket.js';
+import { createWorkloadEndpoint } from '../endpoints/workload-endpoint.js';
+import { Quarantine } from '../quarantine/quarantine.js';
+import { AuthorizedEntries } from '../sync/authorized-entries.js';
+import { EntrySync } from '../sync/entry-sync.js';
+import { ServerJwtSigner } from '../sync/sign-jwt-svid.js';
+import { ServerWitSigner } from '../sync/sign-wit-svids.js';
+import { ServerSigner } from '../sync/sign-x509-svids.js';
+import { StateFile } from '../sync/state-file.js';
+import { NodeSurvival } from '../survival/node-survival.js';
+import { SvidCache } from '../svid-cache/svid-cache.js';
+import { SvidFiles } from '../svid-renewal/svid-files.js';
+import { SvidRenewal } from '../svid-renewal/svid-renewal.js';
+import { isSignedBy, newlyTainted, taintedKeyIds, withdrawnKeyIds } from '../svid-renewal/tainted-svids.js';
+import { JwtSvids } from '../token-svids/jwt-svids.js';
+import { WitSvids } from '../token-svids/wit-svids.js';
+import { agentVersion } from '../version.js';
+import { createWorkloadAttestation } from '../workload-attestation/attest-workload.js';
+import { createWorkloadAttestors } from '../workload-attestation/attestors.js';
+import { createServerSide } from './server-side.js';
+import { endpointLimits } from './settings.js';
 
 export interface AgentSurroundings {
   readonly clock: Clock;
@@ -74,52 +65,34 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   if (adminSocketPath !== undefined) checkSocketPath(adminSocketPath);
 
   const policy = { availabilityTargetSeconds: agent.availability_target, random };
-  const connection = new ServerConnection({ addresses: agent.servers, trustDomain, random });
-  const trust = new ServerTrust({
-    source: bootstrapSource(agent),
-    trustDomain,
-    file: new BundleFile({ path: join(dataDirectory, 'trust-bundle.json'), trustDomain, log }),
-    connection,
-    log,
-  });
-  const explain = (error: unknown): string =>
-    explainFailure(error, { address: connection.failedAddress, bundlePlace: trust.place });
-  const attestor = createNodeAttestor(plugins.NodeAttestor, {
-    trustDomain,
-    joinToken: await readJoinToken(agent),
-    clock,
-    log,
-  });
   const cache = new SvidCache({
     trustDomain,
     clock,
     log,
     maximumPrefetched: agent.x509_svid_cache_max_size,
   });
-  const keeper = new IdentityKeeper({
-    connection,
-    storage: keepsKeys
-      ? new IdentityFile({ path: join(keyDirectory, 'agent-svid.json'), trustDomain, log })
-      : new IdentityMemory(),
-    attest: async (scope) => {
-      await trust.establish(scope);
-      return attestAgent({ connection, attestor, trustDomain, signal: scope });
-    },
-    canAttest: () => !attestor.isSpent,
+  const side = await createServerSide({
+    config,
+    dataDirectory,
+    keyDirectory: keepsKeys ? keyDirectory : undefined,
     isTainted: (svid) => isSignedBy(svid, taintedKeyIds(cache.bundle(trustDomain))),
-    explain,
+    onQuarantined: (why) => {
+      // What the server knows of the node may be old.
+      if (quarantine.enter(why) && side.attestor.prove !== undefined) side.prover.request();
+    },
     policy,
+    random,
     clock,
     log,
   });
+  const { connection, explain, keeper, prover, rebootstrap, reportFailure, trust } = side;
   const files = keepsKeys
     ? {
         svids: new SvidFiles({ directory: join(keyDirectory, 'svids'), log }),
         state: new StateFile({ path: join(dataDirectory, 'authorized-entries.state'), clock, log }),
       }
     : undefined;
-  const reportRefusal = keeper.reportRefusal.bind(keeper);
-  const calls = { connection, reportRefusal };
+  const calls = { connection, reportRefusal: reportFailure };
   const renewal = new SvidRenewal({
     cache,
     signer: new ServerSigner(calls),
@@ -157,6 +130,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     agentId: () => keeper.svid?.spiffeId,
     onOwnBundle: (before, after) => {
       void trust.follow(after);
+      void renewal.replaceSignedBy(withdrawnKeyIds(before, after));
       const tainted = newlyTainted(before, after);
       if (tainted.size === 0) return;
       log.warn({ subjectKeyIds: [...tainted] }, 'an authority is tainted; replacing the SVIDs under it');
@@ -165,18 +139,37 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     },
     log,
   });
+  const quarantine = new Quarantine({
+    withdraw: () => {
+      entries.withdraw();
+      jwtSvids.review();
+      witSvids.review();
+      sync.startOver();
+    },
+    erase: async () => {
+      await files?.svids.clear();
+      await files?.state.flush();
+    },
+    log,
+  });
   const sync = new EntrySync({
     connection,
     cache,
     apply: (change, cursor) => {
+      quarantine.leave();
       entries.apply(change, cursor);
       jwtSvids.review();
       witSvids.review();
     },
     cursor: entries.cursor.bind(entries),
-    reportRefusal,
+    reportRefusal: reportFailure,
     explain,
+    onProofRequest: () => {
+      prover.request();
+    },
+    turn: () => quarantine.settled(),
     onConnected: () => {
+      rebootstrap.confirm();
       keeper.retryNow();
       renewal.retryNow();
       witSvids.retryNow();
@@ -225,7 +218,10 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
         });
   const parts = {
     trust,
+    rebootstrap,
     keeper,
+    prover,
+    quarantine,
     connection,
     cache,
     renewal,
@@ -238,38 +234,4 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   };
   await new Agent({ ...parts, explain, random, clock, log }).run(signal);
   log.info('agent stopped');
-}
-
-function bootstrapSource(agent: AgentConfig['agent']): BootstrapSource {
-  const format = agent.trust_bundle_format;
-  if (agent.trust_bundle_path !== undefined) {
-    return { kind: 'file', path: resolve(agent.trust_bundle_path), format };
-  }
-  if (agent.trust_bundle_url !== undefined) return { kind: 'url', url: agent.trust_bundle_url, format };
-  return { kind: 'insecure' };
-}
-
-async function readJoinToken(agent: AgentConfig['agent']): Promise<string | undefined> {
-  const path = agent.join_token_file;
-  if (path === undefined) return agent.join_token;
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw invalidArgument(`cannot read the join token file ${path}: ${errorMessage(error)}`, error);
-  }
-  const token = text.trim();
-  if (token === '') throw invalidArgument(`the join token file ${path} is empty`);
-  return token;
-}
-
-function endpointLimits(limits: AgentConfig['agent']['limits']): Partial<EndpointLimits> {
-  return Object.fromEntries(
-    Object.entries({
-      maxConnections: limits.max_connections,
-      maxConnectionsPerUid: limits.max_connections_per_uid,
-      maxStreamsPerConnection: limits.max_streams_per_connection,
-      maxStreamsPerUid: limits.max_streams_per_uid,
-    }).filter(([, value]) => value !== undefined),
-  );
 }
