@@ -27,7 +27,10 @@ export type TpmHash = PcrBank;
 
 export const PCR_COUNT = 24;
 
-const DIGEST_BYTES = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 } as const satisfies Record<TpmHash, number>;
+const DIGEST_BYTES = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 } as const satisfies Record<
+  TpmHash,
+  number
+>;
 export const LONGEST_DIGEST_BYTES = 64;
 
 export function algorithmOf(hash: TpmHash): number {

@@ -23,7 +23,8 @@ export function checkEndorsementKey(ek: TpmPublic): void {
   if (ek.type === 'rsa' && ek.key.bits < SMALLEST_RSA_BITS) throw refused(`has only ${ek.key.bits} bits`);
   const { symmetric } = ek;
   const isAes = symmetric?.algorithm === TPM_ALG.aes && symmetric.mode === TPM_ALG.cfb;
-  if (!isAes || ![128, 192, 256].includes(symmetric.keyBits)) throw refused('does not protect by AES in CFB mode');
+  if (!isAes || ![128, 192, 256].includes(symmetric.keyBits))
+    throw refused('does not protect by AES in CFB mode');
   if (ek.scheme !== undefined) throw refused('is bound to a scheme');
 }
 

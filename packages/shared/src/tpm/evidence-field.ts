@@ -11,7 +11,11 @@ export function base64Field(maximumBytes: number, minimumBytes = 1): z.ZodType<B
       const bytes = Buffer.from(text, 'base64');
       const isExact =
         bytes.length >= minimumBytes && bytes.length <= maximumBytes && bytes.toString('base64') === text;
-      if (!isExact) context.addIssue({ code: 'custom', message: `not ${minimumBytes} to ${maximumBytes} bytes in base64` });
+      if (!isExact)
+        context.addIssue({
+          code: 'custom',
+          message: `not ${minimumBytes} to ${maximumBytes} bytes in base64`,
+        });
       return bytes;
     });
 }

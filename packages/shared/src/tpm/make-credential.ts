@@ -90,7 +90,12 @@ function kdfa(hash: TpmHash, key: Buffer, label: string, context: Buffer, bits: 
 
 /** KDFe (TPM 2.0 Part 1 section 11.4.10.3), for one digest of bits. */
 function kdfe(hash: TpmHash, shared: Buffer, label: string, ours: Buffer, theirs: Buffer): Buffer {
-  const input = new TpmWriter().uint32(1).bytes(shared).bytes(nullTerminated(label)).bytes(ours).bytes(theirs);
+  const input = new TpmWriter()
+    .uint32(1)
+    .bytes(shared)
+    .bytes(nullTerminated(label))
+    .bytes(ours)
+    .bytes(theirs);
   return tpmDigest(hash, input.build());
 }
 

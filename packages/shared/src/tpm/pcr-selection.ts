@@ -20,7 +20,10 @@ export function sortedPcrs(pcrs: readonly number[]): readonly number[] {
   const sorted = [...new Set(pcrs)].sort((a, b) => a - b);
   const isSound = sorted.every((pcr) => Number.isInteger(pcr) && pcr >= 0 && pcr < PCR_COUNT);
   if (!isSound || sorted.length === 0 || sorted.length !== pcrs.length)
-    throw new BonafideError('invalid_argument', `PCRs are different numbers from 0 to ${PCR_COUNT - 1}, at least one`);
+    throw new BonafideError(
+      'invalid_argument',
+      `PCRs are different numbers from 0 to ${PCR_COUNT - 1}, at least one`,
+    );
   return sorted;
 }
 

@@ -133,7 +133,8 @@ function formatMessage(message: TpmOffer | TpmChallenge | TpmAnswer): Buffer {
 /** Buffers become base64 and maps objects; everything else is as it is. */
 function plain(value: unknown): unknown {
   if (Buffer.isBuffer(value)) return value.toString('base64');
-  if (value instanceof Map) return Object.fromEntries([...value].map(([key, item]) => [String(key), plain(item)]));
+  if (value instanceof Map)
+    return Object.fromEntries([...value].map(([key, item]) => [String(key), plain(item)]));
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value === 'object' && value !== null)
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item)]));

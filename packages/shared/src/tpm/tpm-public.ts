@@ -125,7 +125,11 @@ function namedDigest(hash: TpmHash, content: Buffer): Buffer {
 function rsaJwk(key: TpmRsaKey): { kty: string; n: string; e: string } {
   const exponent = new TpmWriter().uint32(key.exponent).build();
   const start = exponent.findIndex((byte) => byte !== 0);
-  return { kty: 'RSA', n: key.modulus.toString('base64url'), e: exponent.subarray(start).toString('base64url') };
+  return {
+    kty: 'RSA',
+    n: key.modulus.toString('base64url'),
+    e: exponent.subarray(start).toString('base64url'),
+  };
 }
 
 function eccJwk(key: TpmEccKey): { kty: string; crv: string; x: string; y: string } {
@@ -153,7 +157,8 @@ function readScheme(reader: TpmReader, field: string): TpmScheme | undefined {
     TPM_ALG.ecdsa,
     TPM_ALG.ecdh,
   ];
-  if (!known.includes(algorithm)) throw reader.malformed(field, `is 0x${algorithm.toString(16)}, which is not known`);
+  if (!known.includes(algorithm))
+    throw reader.malformed(field, `is 0x${algorithm.toString(16)}, which is not known`);
   const hash = hashOf(reader.readUint16(`${field} hash`));
   if (hash === undefined) throw reader.malformed(`${field} hash`, 'is not SHA-1 or SHA-2');
   return { algorithm, hash };

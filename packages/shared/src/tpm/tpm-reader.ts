@@ -51,7 +51,8 @@ export class TpmReader {
   /** TPM2B: a size of two bytes and as many bytes. */
   readSized(maximumLength: number, field: string): Buffer {
     const length = this.readUint16(field);
-    if (length > maximumLength) throw this.malformed(field, `has ${length} bytes, more than ${maximumLength}`);
+    if (length > maximumLength)
+      throw this.malformed(field, `has ${length} bytes, more than ${maximumLength}`);
     return this.readBytes(length, field);
   }
 

@@ -31,7 +31,12 @@ export function parseTpmSignature(raw: Buffer): TpmSignature {
   if (hash === undefined) throw reader.malformed('hash', 'is not SHA-1 or SHA-2');
   const signature: TpmSignature =
     kind === 'ecdsa'
-      ? { kind, hash, r: reader.readSized(LONGEST_ECC_BYTES, 'r'), s: reader.readSized(LONGEST_ECC_BYTES, 's') }
+      ? {
+          kind,
+          hash,
+          r: reader.readSized(LONGEST_ECC_BYTES, 'r'),
+          s: reader.readSized(LONGEST_ECC_BYTES, 's'),
+        }
       : { kind, hash, signature: reader.readSized(LONGEST_RSA_BYTES, 'signature') };
   reader.expectEnd();
   return signature;
@@ -48,7 +53,10 @@ export function verifyTpmSignature(signer: TpmPublic, message: Buffer, rawSignat
   if (scheme?.algorithm !== schemeOfSignature || scheme?.hash !== signature.hash)
     throw new BonafideError('permission_denied', `${SUBJECT}: not of the scheme that its key is bound to`);
   if (!verify(signature.hash, message, verificationKey(signer, signature), plainSignature(signer, signature)))
-    throw new BonafideError('permission_denied', `${SUBJECT}: does not verify under the key that should have made it`);
+    throw new BonafideError(
+      'permission_denied',
+      `${SUBJECT}: does not verify under the key that should have made it`,
+    );
 }
 
 /** What other tools expect of a signature: the number of RSA; r and s of ECDSA, each as long as the curve's field. */

@@ -23,7 +23,8 @@ export function verifyCertify(certification: CertificationToVerify): void {
   verifyTpmSignature(ak, certification.attest, certification.signature);
   const attest = parseTpmAttest(certification.attest);
   if (attest.kind !== 'certify') throw refused('it is no certification');
-  if (!areSameBytes(attest.extraData, certification.extraData)) throw refused('it was not made for this purpose');
+  if (!areSameBytes(attest.extraData, certification.extraData))
+    throw refused('it was not made for this purpose');
   if (!areSameBytes(attest.name, tpmName(certified))) throw refused('it is about another key');
 }
 

@@ -49,7 +49,8 @@ export function verifyQuote(quote: QuoteToVerify): VerifiedQuote {
   const values = valuesOf(quote, pcrs);
   // Signing schemes name the hash of the PCR digest too (TPM 2.0 Part 3 section 18.4).
   const digest = tpmDigest(ak.scheme?.hash ?? 'sha256', ...values.values());
-  if (!areSameBytes(attest.pcrDigest, digest)) throw refused('the values of PCRs are not those that were quoted');
+  if (!areSameBytes(attest.pcrDigest, digest))
+    throw refused('the values of PCRs are not those that were quoted');
   const { clock, resetCount, restartCount, isSafe, firmwareVersion } = attest;
   return { clock, resetCount, restartCount, isSafe, firmwareVersion, bank, values };
 }
@@ -67,7 +68,8 @@ function valuesOf({ bank, values }: QuoteToVerify, pcrs: readonly number[]): Rea
   return new Map(
     pcrs.map((pcr) => {
       const value = values.get(pcr);
-      if (value?.length !== digestBytes(bank)) throw refused(`it comes without a ${bank} value of PCR ${pcr}`);
+      if (value?.length !== digestBytes(bank))
+        throw refused(`it comes without a ${bank} value of PCR ${pcr}`);
       return [pcr, value];
     }),
   );
