@@ -1,11 +1,17 @@
 /** The node attestors that are built in, by the name under which the configuration chooses one. */
 import { z } from 'zod';
+import { awsIid } from './aws-iid.js';
+import { azureImds } from './azure-imds.js';
 import { httpChallenge } from './http-challenge.js';
+import { k8sPsat } from './k8s-psat.js';
 import { joinToken } from './join-token.js';
 import type { AnyNodeAttestorPlugin, NodeAttestor, NodeAttestorHost } from './node-attestor.js';
 
 const NODE_ATTESTORS = {
+  aws_iid: awsIid,
+  azure_imds: azureImds,
   http_challenge: httpChallenge,
+  k8s_psat: k8sPsat,
   join_token: joinToken,
 } as const satisfies Record<string, AnyNodeAttestorPlugin>;
 

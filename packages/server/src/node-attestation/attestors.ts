@@ -1,11 +1,15 @@
 /** The node attestors that are built in, by the name under which an agent asks for them and the configuration enables them. */
 import { z } from 'zod';
+import { awsIid } from './aws-iid/aws-iid.js';
 import { httpChallenge } from './http-challenge/http-challenge.js';
+import { k8sPsat } from './k8s-psat/k8s-psat.js';
 import { joinToken } from './join-token.js';
 import type { AnyNodeAttestorPlugin, NodeAttestor, NodeAttestorHost } from './node-attestor.js';
 
 const NODE_ATTESTORS = {
+  aws_iid: awsIid,
   http_challenge: httpChallenge,
+  k8s_psat: k8sPsat,
   join_token: joinToken,
 } as const satisfies Record<string, AnyNodeAttestorPlugin>;
 
