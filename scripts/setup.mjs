@@ -13,6 +13,7 @@ export function setUp({ say = (line) => console.error(line) } = {}) {
   requireNode();
   installDependencies(say);
   installDatabase(say);
+  installSoftwareTpm(say);
   build(say);
 }
 
@@ -68,6 +69,24 @@ function installDatabase(say) {
   }
   try {
     installPackages(say, ['postgresql']);
+  } catch (error) {
+    say(`${error.message}\n${hint}`);
+  }
+}
+
+/** The tests of TPMs start a software one, and compare with what tpm2-tools say; without them they are skipped, by name. */
+function installSoftwareTpm(say) {
+  const packages = { swtpm: 'swtpm', swtpm_setup: 'swtpm-tools', tpm2_quote: 'tpm2-tools' };
+  const missing = Object.keys(packages).filter((command) => !hasCommand(command));
+  if (missing.length === 0) return;
+  const names = missing.map((command) => packages[command]);
+  const hint = `setup: ${missing.join(', ')} not found; tests of TPMs will be skipped, so install: ${names.join(' ')}`;
+  if (!canInstallPackages()) {
+    say(hint);
+    return;
+  }
+  try {
+    installPackages(say, names);
   } catch (error) {
     say(`${error.message}\n${hint}`);
   }

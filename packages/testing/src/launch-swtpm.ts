@@ -3,7 +3,6 @@ import { spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { LaunchedProcess } from './launched-process.js';
 import { runProcess } from './run-command.js';
@@ -11,6 +10,8 @@ import { createTemporaryDirectory } from './temporary-directory.js';
 
 const SETUP_LIMIT_MS = 120_000;
 const READY_LIMIT_MS = 60_000;
+/** __SO_ACCEPTCON of the kernel, as /proc/net/unix prints flags. */
+const LISTENING = '00010000';
 const HOW_TO_INSTALL = 'install swtpm and swtpm-tools (Debian: apt-get install swtpm swtpm-tools)';
 
 export type SwtpmBank = 'sha1' | 'sha256' | 'sha384' | 'sha512';
@@ -87,8 +88,7 @@ class RunningSwtpm implements Swtpm {
   }
 
   async restart(): Promise<void> {
-    await this.process.stop();
-    await this.process.start();
+    await this.process.restart();
   }
 
   async stop(): Promise<void> {
@@ -156,22 +156,14 @@ function startTpm(state: string, socketPath: string): Promise<LaunchedProcess> {
       ...['--server', socket(socketPath), '--ctrl', socket(`${socketPath}.ctrl`)],
     ],
     readyLimitMs: READY_LIMIT_MS,
-    isReady: () => answers(`${socketPath}.ctrl`),
+    isReady: () => isListening(socketPath),
   });
 }
 
-/** The control socket is the last one it makes; the TPM's own would count this as its one client. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => {
-      resolve(false);
-    });
-  });
+/** A connection to find out would count as its one client. */
+async function isListening(path: string): Promise<boolean> {
+  const sockets = (await readFile('/proc/net/unix', 'utf8')).split('\n').map((line) => line.split(/ +/));
+  return sockets.some(([, , , flags, , , , bound]) => bound === path && flags === LISTENING);
 }
 
 async function readRoots(authority: string): Promise<readonly Buffer[]> {

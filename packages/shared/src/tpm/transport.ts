@@ -16,6 +16,6 @@ export interface TpmTransport {
 export function givenUp(): BonafideError {
   return new BonafideError(
     'deadline_exceeded',
-    'the TPM did not answer in time; its connection was given up',
+    'the TPM did not answer in time and was given up: it is stuck, or a software TPM is serving another program',
   );
 }
