@@ -5,6 +5,7 @@ import { azureImds } from './azure-imds.js';
 import { httpChallenge } from './http-challenge.js';
 import { k8sPsat } from './k8s-psat.js';
 import { joinToken } from './join-token.js';
+import { tpm } from './tpm/tpm.js';
 import type { AnyNodeAttestorPlugin, NodeAttestor, NodeAttestorHost } from './node-attestor.js';
 
 const NODE_ATTESTORS = {
@@ -13,6 +14,7 @@ const NODE_ATTESTORS = {
   http_challenge: httpChallenge,
   k8s_psat: k8sPsat,
   join_token: joinToken,
+  tpm,
 } as const satisfies Record<string, AnyNodeAttestorPlugin>;
 
 type AttestorType = keyof typeof NODE_ATTESTORS;
