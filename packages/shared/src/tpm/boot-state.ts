@@ -1,11 +1,12 @@
-/** What a boot log proves together with quoted PCRs, for a server's policy. */
+/** What a boot log proves together with quoted PCRs, for a server's policy and for whoever looks at one machine. */
+import { isDeepStrictEqual } from 'node:util';
 import { BonafideError, hasReason } from '../errors/bonafide-error.js';
 import { PCR_BANKS, type PcrBank } from './algorithm.js';
 import { summarizeEventLog, type BootLogSummary } from './compare-event-logs.js';
 import { parseEventLog, replayEventLog, type EventLog } from './event-log.js';
 import { judgeSecureBoot, type SecureBootState } from './secure-boot.js';
 
-/** Firmware, boot loader and kernel; 14 is shim's. The others are extended after the log was closed. */
+/** What ends up in these goes through the firmware's log: firmware, boot loader, kernel, and shim (14). */
 export const LOGGED_PCRS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
 const SECURE_BOOT_PCR = 7;
 
@@ -17,44 +18,36 @@ export interface BootState {
   /** Undefined when nothing proves it, on or off; `secureBootProblem` says why. */
   readonly secureBoot: SecureBootState | undefined;
   readonly secureBootProblem: string | undefined;
-  /** To compare a later boot with; in the strongest quoted bank. Undefined without a log. */
+  /** To compare a later boot with, in the strongest quoted bank. Undefined without a log. */
   readonly summary: BootLogSummary | undefined;
 }
 
-/**
- * @param log as the node presented it; undefined and empty mean that there is none
- * @param quoted the values of PCRs that a verified quote covers; the log is replayed in every bank of them
- * @throws BonafideError invalid_argument when the log is malformed; permission_denied when it does not lead to the quoted
- *   PCRs
- */
-export function judgeBoot({
-  log: raw,
-  quoted,
-}: {
+export interface PresentedBoot {
+  /** As the node presented it; undefined and empty mean that there is none. */
   readonly log: Buffer | undefined;
+  /** The values that a verified quote covers; the log is replayed in every bank of them. */
   readonly quoted: QuotedPcrs;
-}): BootState {
+}
+
+/**
+ * @throws BonafideError invalid_argument when the log is malformed or lacks a quoted bank; permission_denied when it does
+ *   not lead to the quoted PCRs
+ */
+export function judgeBoot({ log: raw, quoted }: PresentedBoot): BootState {
   if (raw === undefined || raw.length === 0) {
-    return {
-      hasLog: false,
-      secureBoot: undefined,
-      secureBootProblem: 'there is no boot log',
-      summary: undefined,
-    };
+    const secureBootProblem = 'there is no boot log';
+    return { hasLog: false, secureBoot: undefined, secureBootProblem, summary: undefined };
   }
   const log = parseEventLog(raw);
   for (const [bank, values] of quoted) {
     expectReplay(log, bank, values);
   }
   const strongest = PCR_BANKS.findLast((bank) => quoted.has(bank));
-  return {
-    hasLog: true,
-    ...judgeSecureBootIfQuoted(log, quoted),
-    summary: strongest === undefined ? undefined : summarizeEventLog(log, strongest),
-  };
+  const summary = strongest === undefined ? undefined : summarizeEventLog(log, strongest);
+  return { hasLog: true, ...secureBootOf(log, quoted), summary };
 }
 
-/** A PCR that the log does not mention must be as it was at reset: what is missing from a log could be hidden by it. */
+/** A PCR that the log does not mention must be as it was at reset, or leaving events out would hide them. */
 function expectReplay(log: EventLog, bank: PcrBank, quoted: ReadonlyMap<number, Buffer>): void {
   const replayed = replayEventLog(log, bank);
   for (const pcr of LOGGED_PCRS) {
@@ -68,23 +61,31 @@ function expectReplay(log: EventLog, bank: PcrBank, quoted: ReadonlyMap<number, 
   }
 }
 
-/** Never by SHA-1, for which other data with the same digest can be made. */
-function judgeSecureBootIfQuoted(
+/**
+ * All banks must say the same: firmware that leaves a bank alone leaves it to whoever comes later. SHA-1 is not enough by
+ * itself, because two different data with one digest can be made.
+ */
+function secureBootOf(
   log: EventLog,
   quoted: QuotedPcrs,
 ): Pick<BootState, 'secureBoot' | 'secureBootProblem'> {
-  const bank = PCR_BANKS.findLast(
-    (name) => name !== 'sha1' && quoted.get(name)?.has(SECURE_BOOT_PCR) === true,
-  );
-  if (bank === undefined) {
-    return { secureBoot: undefined, secureBootProblem: 'PCR 7 was not quoted in a bank better than SHA-1' };
+  const banks = PCR_BANKS.filter((bank) => quoted.get(bank)?.has(SECURE_BOOT_PCR) === true);
+  if (!banks.some((bank) => bank !== 'sha1')) {
+    return unproven('PCR 7 was not quoted in a bank better than SHA-1');
   }
   try {
-    return { secureBoot: judgeSecureBoot(log, bank), secureBootProblem: undefined };
+    const [state, ...others] = banks.map((bank) => judgeSecureBoot(log, bank));
+    return others.every((other) => isDeepStrictEqual(other, state))
+      ? { secureBoot: state, secureBootProblem: undefined }
+      : unproven('the PCR banks do not agree on Secure Boot');
   } catch (error) {
     if (hasReason(error, 'invalid_argument')) {
-      return { secureBoot: undefined, secureBootProblem: error.message };
+      return unproven(error.message);
     }
     throw error;
   }
+}
+
+function unproven(secureBootProblem: string): Pick<BootState, 'secureBoot' | 'secureBootProblem'> {
+  return { secureBoot: undefined, secureBootProblem };
 }
