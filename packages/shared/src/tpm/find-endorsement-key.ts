@@ -171,12 +171,13 @@ function isEndorsementKey(key: TpmPublic): boolean {
     checkEndorsementKey(key);
     return true;
   } catch (error) {
-    return undefinedIfUnfit(error) !== undefined;
+    if (hasReason(error, 'permission_denied')) return false;
+    throw error;
   }
 }
 
-/** Keys of other kinds may lie among them. */
+/** Keys of kinds that we do not know may lie among them. */
 function undefinedIfUnfit(error: unknown): undefined {
-  if (hasReason(error, 'invalid_argument', 'permission_denied')) return undefined;
+  if (hasReason(error, 'invalid_argument')) return undefined;
   throw error;
 }

@@ -24,7 +24,8 @@ const OF_THIS_TPM = ['fixedTPM', 'fixedParent', 'sensitiveDataOrigin'] as const;
 const EK_LOW = [...OF_THIS_TPM, 'adminWithPolicy', 'restricted', 'decrypt'] as const;
 const EK_HIGH = [...EK_LOW, 'userWithAuth'] as const;
 const STORAGE = [...OF_THIS_TPM, 'userWithAuth', 'noDA', 'restricted', 'decrypt'] as const;
-const ATTESTATION = [...OF_THIS_TPM, 'userWithAuth', 'restricted', 'sign'] as const;
+/** `noDA`: who guesses passwords of other keys until the TPM locks must not keep the node from proving itself. */
+const ATTESTATION = [...OF_THIS_TPM, 'userWithAuth', 'noDA', 'restricted', 'sign'] as const;
 
 export const EK_TEMPLATE = {
   /** L-1 and L-2: the unique field is zeros as long as the key. */

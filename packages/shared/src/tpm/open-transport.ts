@@ -45,7 +45,7 @@ async function openDevice(path: string): Promise<FileHandle> {
 
 function deviceRefused(path: string, error: unknown): BonafideError {
   const options = { cause: error };
-  switch ((error as NodeJS.ErrnoException).code) {
+  switch ((error as NodeJS.ErrnoException).code ?? '') {
     case 'ENOENT':
     case 'ENODEV':
     case 'ENXIO':

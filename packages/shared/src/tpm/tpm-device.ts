@@ -31,6 +31,8 @@ interface TpmDeviceOptions {
   /** Of the hierarchies; empty unless told. */
   readonly endorsementPassword?: string | undefined;
   readonly ownerPassword?: string | undefined;
+  /** For a command, but for those that make keys; half a minute unless told. */
+  readonly limitMs?: number;
 }
 
 export interface DeviceQuote {
@@ -59,9 +61,13 @@ export class TpmDevice implements AsyncDisposable {
 
   /** @throws BonafideError saying what to do when there is no TPM, or none that we may use. */
   static async open(options: TpmDeviceOptions): Promise<TpmDevice> {
-    const { path, clock, signal, endorsementPassword = '', ownerPassword = '' } = options;
+    const { path, clock, signal, limitMs, endorsementPassword = '', ownerPassword = '' } = options;
     const transport = await openTpmTransport(path, signal);
-    const tpm = new Tpm({ transport, ...(clock === undefined ? {} : { clock }) });
+    const tpm = new Tpm({
+      transport,
+      ...(clock === undefined ? {} : { clock }),
+      ...(limitMs === undefined ? {} : { limitMs }),
+    });
     try {
       if (!transport.isShared) await tpm.run(flushLeftovers, signal);
     } catch (error) {
