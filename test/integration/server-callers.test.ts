@@ -19,6 +19,7 @@ const callers = [
   'workload',
   'agent',
   'banned agent',
+  'quarantined agent',
   'evicted agent',
   'superseded agent',
   'admin',
@@ -34,6 +35,7 @@ const kinds: Readonly<Record<CallerName, string | undefined>> = {
   workload: undefined,
   agent: 'agent',
   'banned agent': undefined,
+  'quarantined agent': 'quarantined_agent',
   'evicted agent': undefined,
   'superseded agent': undefined,
   admin: 'admin',
@@ -49,6 +51,7 @@ const reasons: Partial<Readonly<Record<CallerName, Reason>>> = {
   'admin by entry': 'agent_not_attested',
   downstream: 'agent_not_attested',
   'banned agent': 'agent_banned',
+  'quarantined agent': 'agent_quarantined',
   'evicted agent': 'agent_not_attested',
   'superseded agent': 'agent_not_active',
 };
@@ -58,7 +61,8 @@ const clients = new Map<CallerName, Client>();
 
 beforeAll(async () => {
   server = await InProcessServer.start({ config: { server: { admin_ids: [ADMIN_ID] } } });
-  const [agent, banned, evicted, superseded] = [
+  const [agent, banned, quarantined, evicted, superseded] = [
+    await server.attestNew(),
     await server.attestNew(),
     await server.attestNew(),
     await server.attestNew(),
@@ -69,6 +73,8 @@ beforeAll(async () => {
   const local = server.local(AGENT);
   await callUnary(local, 'BanAgent', { id: wireId(banned) });
   await callUnary(local, 'DeleteAgent', { id: wireId(evicted) });
+  const admission = server.local('bonafide.attestation.v1.NodeAdmission');
+  await callUnary(admission, 'QuarantineAgent', { id: wireId(quarantined), reason: 'test' });
   const current = await server.renew(superseded);
   await callUnary(await server.remote(AGENT, current), 'PostStatus', {});
 
@@ -77,6 +83,7 @@ beforeAll(async () => {
     ['workload', await server.mint('spiffe://example.org/web')],
     ['agent', agent],
     ['banned agent', banned],
+    ['quarantined agent', quarantined],
     ['evicted agent', evicted],
     ['superseded agent', superseded],
     ['admin', await server.mint(ADMIN_ID)],

@@ -16,6 +16,7 @@ import { createLogger } from '@bonafide/shared/runtime/logger';
 import { parseSpiffeId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { serverConfigSchema } from '@bonafide/server/configuration/server-config';
 import { createServer, type RunningServer } from '@bonafide/server/wiring/create-server';
+import type { ServerHost } from '@bonafide/server/wiring/startup';
 import { mergeConfig, type ConfigFile } from '@bonafide/testing/merge-config';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { typescriptThread } from '@bonafide/testing/typescript-thread';
@@ -24,6 +25,7 @@ import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
 interface InProcessOptions {
   readonly config?: ConfigFile;
   readonly clock?: Clock;
+  readonly nodeAttestors?: ServerHost['moreNodeAttestors'];
   /** Where an earlier server left its data. */
   readonly directory?: TemporaryDirectory;
 }
@@ -69,7 +71,12 @@ export class InProcessServer implements AsyncDisposable {
     const merged = mergeConfig(mergeConfig(DEFAULTS, own), options.config ?? {});
     const config = parseConfig('server.json', JSON.stringify(merged), serverConfigSchema);
     const log = createLogger({ level: 'debug', format: 'json', file: directory.join('server.log') });
-    const host = { clock: options.clock ?? systemClock, log, signingThreadProgram: THREAD_PROGRAM };
+    const host = {
+      clock: options.clock ?? systemClock,
+      log,
+      signingThreadProgram: THREAD_PROGRAM,
+      ...(options.nodeAttestors === undefined ? {} : { moreNodeAttestors: options.nodeAttestors }),
+    };
     const server = await createServer(config, host);
     return new InProcessServer(server, directory, options.directory === undefined);
   }
@@ -114,17 +121,18 @@ export class InProcessServer implements AsyncDisposable {
     return (await callUnary(client, 'CreateJoinToken', { ttl, token })).value;
   }
 
-  /** Attests by join token. @throws BonafideError as the server refused. */
+  /** Attests by join token, or by what another type takes in its place. @throws BonafideError as the server refused. */
   async attest(
     token: string,
     csrOptions?: Parameters<typeof createCertificateSigningRequest>[1],
+    type = 'join_token',
   ): Promise<Attested> {
     const privateKey = await generatePrivateKey('ec-p256');
     const csr = await createCertificateSigningRequest(privateKey, csrOptions);
     const client = await this.remote('spire.api.server.agent.v1.Agent');
     const stream = openBidiStream(client, 'AttestAgent', { deadlineMs: 20_000 });
     await stream.send({
-      params: { data: { type: 'join_token', payload: Buffer.from(token) }, params: { csr } },
+      params: { data: { type, payload: Buffer.from(token) }, params: { csr } },
     });
     const { value } = await stream.messages.next();
     stream.cancel();

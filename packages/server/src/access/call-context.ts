@@ -34,6 +34,15 @@ export function callContext(call: { getAuthContext(): AuthContext }): Authorized
   return context;
 }
 
+/** An agent, also one in quarantine. @throws BonafideError `internal` when the caller table let somebody else through. */
+export function provingAgent(
+  context: AuthorizedCallContext,
+): Extract<Caller, { kind: 'agent' | 'quarantined_agent' }> {
+  const { caller } = context;
+  if (caller.kind === 'quarantined_agent') return caller;
+  return callingAgent(context);
+}
+
 /** @throws BonafideError `internal` when the caller table let somebody else through. */
 export function callingAgent(context: AuthorizedCallContext): Extract<Caller, { kind: 'agent' }> {
   if (context.caller.kind !== 'agent') throw new BonafideError('internal', 'the caller is not an agent');

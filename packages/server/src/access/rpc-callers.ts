@@ -13,6 +13,9 @@ export const SERVED_SERVICES = [
   'spire.api.server.logger.v1.Logger',
   'spire.api.server.svid.v1.SVID',
   'spire.api.server.trustdomain.v1.TrustDomain',
+  'bonafide.attestation.v1.TpmEnrollment',
+  'bonafide.attestation.v1.NodeAdmission',
+  'bonafide.attestation.v1.NodeProof',
   'bonafide.sync.v1.Delivery',
   'bonafide.sync.v1.Sync',
   'grpc.health.v1.Health',
@@ -30,10 +33,29 @@ const LOCAL: readonly CallerKind[] = ['local_admin'];
 const OPERATORS: readonly CallerKind[] = ['local_admin', 'admin'];
 const OPERATORS_AND_AGENTS: readonly CallerKind[] = ['local_admin', 'admin', 'agent'];
 const AGENTS: readonly CallerKind[] = ['agent'];
+/** What a node proves counts whatever is held against it. */
+const ALL_AGENTS: readonly CallerKind[] = ['agent', 'quarantined_agent'];
 const DOWNSTREAMS: readonly CallerKind[] = ['downstream'];
 
 /** SPIRE's defaults; health is open to load balancers too. */
 export const RPC_CALLERS = {
+  '/bonafide.attestation.v1.TpmEnrollment/EnrollTpm': OPERATORS,
+  '/bonafide.attestation.v1.TpmEnrollment/ListEnrolledTpms': OPERATORS,
+  '/bonafide.attestation.v1.TpmEnrollment/RemoveEnrolledTpm': OPERATORS,
+  '/bonafide.attestation.v1.TpmEnrollment/ReplaceTpm': OPERATORS,
+  '/bonafide.attestation.v1.TpmEnrollment/RekeyTpm': OPERATORS,
+  '/bonafide.attestation.v1.TpmEnrollment/GetBaseline': OPERATORS,
+
+  '/bonafide.attestation.v1.NodeAdmission/GetNodeState': OPERATORS,
+  '/bonafide.attestation.v1.NodeAdmission/RequestProof': OPERATORS,
+  '/bonafide.attestation.v1.NodeAdmission/QuarantineAgent': OPERATORS,
+  '/bonafide.attestation.v1.NodeAdmission/ReleaseAgent': OPERATORS,
+  '/bonafide.attestation.v1.NodeAdmission/ListQuarantinedAgents': OPERATORS,
+  '/bonafide.attestation.v1.NodeAdmission/ListPendingNodes': OPERATORS,
+  '/bonafide.attestation.v1.NodeAdmission/ApproveNode': OPERATORS,
+  '/bonafide.attestation.v1.NodeAdmission/DenyNode': OPERATORS,
+  '/bonafide.attestation.v1.NodeProof/Prove': ALL_AGENTS,
+
   '/bonafide.sync.v1.Delivery/WaitForDelivery': OPERATORS,
   '/bonafide.sync.v1.Sync/Watch': AGENTS,
 

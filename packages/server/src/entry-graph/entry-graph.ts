@@ -76,6 +76,11 @@ export class EntryGraph {
     return this.#nodes.get(agentId);
   }
 
+  /** Ordered by agent ID. */
+  quarantinedNodes(): readonly AttestedNode[] {
+    return this.#nodes.inQuarantine();
+  }
+
   entry(entryId: string): RegistrationEntry | undefined {
     return this.#entries.get(entryId)?.toRegistrationEntry();
   }

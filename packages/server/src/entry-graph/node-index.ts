@@ -13,6 +13,7 @@ interface HeldSelector {
 
 export class NodeIndex {
   readonly #nodes = new Map<SpiffeId, AttestedNode>();
+  readonly #quarantined = new Set<SpiffeId>();
   readonly #held = new Map<string, HeldSelector>();
 
   get(agentId: SpiffeId): AttestedNode | undefined {
@@ -41,6 +42,7 @@ export class NodeIndex {
     this.delete(node.agentId);
     const selectors = node.selectors.map((selector) => this.#hold(selector, node.agentId));
     this.#nodes.set(node.agentId, { ...node, selectors });
+    if (node.quarantine !== undefined) this.#quarantined.add(node.agentId);
   }
 
   delete(agentId: SpiffeId): void {
@@ -50,6 +52,11 @@ export class NodeIndex {
       if (held?.holders.size === 0) this.#held.delete(selector);
     }
     this.#nodes.delete(agentId);
+    this.#quarantined.delete(agentId);
+  }
+
+  inQuarantine(): readonly AttestedNode[] {
+    return [...this.#quarantined].sort().flatMap((agentId) => this.#nodes.get(agentId) ?? []);
   }
 
   /** The nodes that have all of the selectors; none for an empty list. Looks only at nodes with the rarest of them. */

@@ -35,6 +35,7 @@ export class WatchStream {
   #needsRevision = false;
   /** The agent is yet to be asked to leave within so long. */
   #drainSpreadMs: number | undefined;
+  #owesProofRequest = false;
   #place: SnapshotPlace | undefined;
   /** The trust domains whose bundles the agent is kept up to date about. */
   #followed: ReadonlySet<TrustDomain> = new Set();
@@ -105,6 +106,12 @@ export class WatchStream {
     this.#start();
   }
 
+  /** Asks the agent to prove its node, after what is being sent; asked again before that, it is asked once. */
+  tellProofRequest(): void {
+    this.#owesProofRequest = true;
+    this.#start();
+  }
+
   end(error: BonafideError): void {
     if (this.#isEnded) return;
     this.#finish(error);
@@ -136,6 +143,7 @@ export class WatchStream {
   async #sendAll(): Promise<void> {
     while (this.#hasWork()) {
       if (this.#drainSpreadMs !== undefined) await this.#sendDrain(this.#drainSpreadMs);
+      else if (this.#owesProofRequest) await this.#sendProofRequest();
       else if (this.#needsSnapshot) await this.#sendSnapshot();
       else await this.#send('change', this.#takeChanges());
     }
@@ -145,6 +153,11 @@ export class WatchStream {
   async #sendDrain(spreadMs: number): Promise<void> {
     this.#drainSpreadMs = undefined;
     await this.#parts.transport.send({ kind: 'drain', spreadMs });
+  }
+
+  async #sendProofRequest(): Promise<void> {
+    this.#owesProofRequest = false;
+    await this.#parts.transport.send({ kind: 'proof_request' });
   }
 
   async #sendSnapshot(): Promise<void> {
@@ -210,6 +223,7 @@ export class WatchStream {
       (this.#needsSnapshot ||
         this.#needsRevision ||
         this.#drainSpreadMs !== undefined ||
+        this.#owesProofRequest ||
         this.#dirtyEntries.size > 0 ||
         this.#dirtyTrustDomains.size > 0)
     );

@@ -82,6 +82,17 @@ export class WatchStreams {
     return this.#streams.has(agentId);
   }
 
+  openAgents(): Iterable<SpiffeId> {
+    return this.#streams.keys();
+  }
+
+  /** Has the agent prove its node anew. @returns whether it listens here. */
+  askForProof(agentId: SpiffeId): boolean {
+    const open = this.#streams.get(agentId);
+    open?.stream.tellProofRequest();
+    return open !== undefined;
+  }
+
   /**
    * Begins to send at once: what changed since the agent's cursor, or a snapshot. An agent has one stream: a new one ends the old one.
    * @throws BonafideError `agent_*` for an agent that may not have one, `unavailable` once the server is stopping.

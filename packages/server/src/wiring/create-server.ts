@@ -9,6 +9,7 @@ import { startDelivery } from './delivery.js';
 import { createEndpoints } from './endpoints.js';
 import { createFederation, startBundleEndpoint } from './federation.js';
 import { createHandlers } from './handlers.js';
+import { startNodeProving } from './node-proofs.js';
 import { startPublishing } from './publishing.js';
 import { startRegistry } from './registry.js';
 import { startSigning } from './signing.js';
@@ -53,6 +54,7 @@ async function startServer(startup: Startup): Promise<RunningServer> {
   // In the same turn, so that nothing comes between what is remembered and what is told of from now on.
   const delivery = startDelivery(startup, storage, history);
   const registry = startRegistry(startup, storage, signing, delivery, history);
+  const proving = await startNodeProving(startup, storage, telemetry, registry);
   startPublishing(startup, storage);
   const federation = createFederation(startup, storage);
   const health = new HealthState({
@@ -61,7 +63,7 @@ async function startServer(startup: Startup): Promise<RunningServer> {
     clock: startup.clock,
   });
   health.start(background.signal);
-  const handlers = await createHandlers(startup, {
+  const handlers = createHandlers(startup, {
     storage,
     signing,
     registry,
@@ -69,6 +71,7 @@ async function startServer(startup: Startup): Promise<RunningServer> {
     federation,
     health,
     telemetry,
+    proving,
   });
   const endpoints = await createEndpoints(startup, { storage, signing, registry, handlers });
 

@@ -12,16 +12,21 @@ import { createHealthHandlers } from '../api/health.js';
 import type { HealthState } from '../api/health-state.js';
 import { createLocalAuthorityHandlers } from '../api/local-authority.js';
 import { createLoggerHandlers } from '../api/logger.js';
+import { createNodeAdmissionHandlers } from '../api/node-admission.js';
+import { createNodeProofHandlers } from '../api/node-proof.js';
 import { createSvidHandlers } from '../api/svid.js';
 import { createSyncHandlers } from '../api/sync.js';
+import { createTpmEnrollmentHandlers } from '../api/tpm-enrollment.js';
 import { createTrustDomainHandlers } from '../api/trust-domain.js';
 import type { ServerConfig } from '../configuration/server-config.js';
 import type { ApiHandlers } from '../endpoints/api-server.js';
-import { createNodeAttestors } from '../node-attestation/attestors.js';
+import { noApprovals } from '../node-admission/node-admissions.js';
+import { TpmEnrollments } from '../node-attestation/tpm/tpm-enrollments.js';
 import { OwnBundle } from '../trust-bundle/own-bundle.js';
 import { TokenAuthorityPublication } from '../trust-bundle/publish-token-authority.js';
 import type { Delivery } from './delivery.js';
 import type { Federation } from './federation.js';
+import type { NodeProving } from './node-proofs.js';
 import type { Registry } from './registry.js';
 import type { Signing } from './signing.js';
 import type { Startup } from './startup.js';
@@ -36,14 +41,15 @@ interface HandlerParts {
   readonly federation: Federation;
   readonly health: HealthState;
   readonly telemetry: Telemetry;
+  readonly proving: NodeProving;
 }
 
 const LARGEST_BATCH = 500;
 
-export async function createHandlers(
-  { config: { server, plugins }, clock, log, background }: Startup,
-  { storage, signing, registry, delivery, federation, health, telemetry }: HandlerParts,
-): Promise<ApiHandlers> {
+export function createHandlers(
+  { config: { server }, clock, log }: Startup,
+  { storage, signing, registry, delivery, federation, health, telemetry, proving }: HandlerParts,
+): ApiHandlers {
   const trustDomain = server.trust_domain;
   const { store, graph } = storage;
   const { upstream, authorities, issuers, agentIssuer, serverSvid } = signing;
@@ -53,10 +59,7 @@ export async function createHandlers(
   return {
     'spire.api.server.agent.v1.Agent': createAgentHandlers({
       trustDomain,
-      attestors: await createNodeAttestors(plugins.NodeAttestor, {
-        ...{ trustDomain, clock, log, store },
-        signal: background.signal,
-      }),
+      attestors: proving.attestors,
       issuer: agentIssuer,
       store,
       agentTtlSeconds,
@@ -83,7 +86,9 @@ export async function createHandlers(
     'spire.api.server.entry.v1.Entry': createEntryHandlers({
       ...{ trustDomain, registration, graph, firstMessages },
       receipts: delivery.agents,
-      polls: new AgentPolls(clock),
+      polls: new AgentPolls(clock, (agentId) => {
+        proving.schedule.polled(agentId);
+      }),
     }),
     'spire.api.server.localauthority.v1.LocalAuthority': createLocalAuthorityHandlers(authorities),
     'spire.api.server.logger.v1.Logger': createLoggerHandlers(log),
@@ -102,6 +107,14 @@ export async function createHandlers(
       relationships: federation.relationships,
       refresh: federation.refresh,
     }),
+    'bonafide.attestation.v1.TpmEnrollment': createTpmEnrollmentHandlers(
+      new TpmEnrollments({ trustDomain, store, clock }),
+    ),
+    'bonafide.attestation.v1.NodeAdmission': createNodeAdmissionHandlers({
+      ...{ trustDomain, graph, admissions: noApprovals },
+      ...{ states: proving.states, quarantine: proving.quarantine },
+    }),
+    'bonafide.attestation.v1.NodeProof': createNodeProofHandlers({ proofs: proving.proofs, firstMessages }),
     'bonafide.sync.v1.Delivery': createDeliveryHandlers(delivery.waits),
     'bonafide.sync.v1.Sync': createSyncHandlers({ watchStreams, agents, firstMessages }),
     'grpc.health.v1.Health': createHealthHandlers(health),

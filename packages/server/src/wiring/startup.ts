@@ -3,6 +3,7 @@ import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { Shutdown } from '@bonafide/shared/runtime/shutdown';
 import type { ServerConfig } from '../configuration/server-config.js';
+import type { NodeAttestor, NodeAttestorHost } from '../node-attestation/node-attestor.js';
 import type { ThreadProgram } from '../issuance/threads/signing-thread.js';
 
 export interface ServerHost {
@@ -11,6 +12,8 @@ export interface ServerHost {
   readonly log: Logger;
   /** What signing threads run, when it is not what stands beside the server's other files. */
   readonly signingThreadProgram?: ThreadProgram;
+  /** By attestation type, beside those that the configuration names. */
+  readonly moreNodeAttestors?: (host: NodeAttestorHost) => ReadonlyMap<string, NodeAttestor>;
 }
 
 export interface Startup extends ServerHost {

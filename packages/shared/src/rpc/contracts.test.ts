@@ -15,7 +15,7 @@ const METHODS: Readonly<Record<ServiceName, string>> = {
   'grpc.health.v1.Health': 'Check Watch> List',
   'bonafide.agent.v1.Survival': 'Report>',
   'bonafide.attestation.v1.NodeAdmission':
-    'GetNodeState RequestProof QuarantineAgent ReleaseAgent ListPendingNodes ApproveNode DenyNode',
+    'GetNodeState RequestProof ListQuarantinedAgents QuarantineAgent ReleaseAgent ListPendingNodes ApproveNode DenyNode',
   'bonafide.attestation.v1.NodeProof': 'Prove<>',
   'bonafide.attestation.v1.TpmEnrollment':
     'EnrollTpm ListEnrolledTpms RemoveEnrolledTpm ReplaceTpm RekeyTpm GetBaseline',
