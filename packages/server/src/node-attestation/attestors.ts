@@ -1,16 +1,22 @@
 /** The node attestors that are built in, by the name under which an agent asks for them and the configuration enables them. */
 import { z } from 'zod';
 import { awsIid } from './aws-iid/aws-iid.js';
+import { azureImds } from './azure-imds/azure-imds.js';
 import { httpChallenge } from './http-challenge/http-challenge.js';
 import { k8sPsat } from './k8s-psat/k8s-psat.js';
+import { gcpIit } from './gcp-iit/gcp-iit.js';
 import { joinToken } from './join-token.js';
+import { tpm } from './tpm/tpm.js';
 import type { AnyNodeAttestorPlugin, NodeAttestor, NodeAttestorHost } from './node-attestor.js';
 
 const NODE_ATTESTORS = {
   aws_iid: awsIid,
+  azure_imds: azureImds,
   http_challenge: httpChallenge,
   k8s_psat: k8sPsat,
+  gcp_iit: gcpIit,
   join_token: joinToken,
+  tpm,
 } as const satisfies Record<string, AnyNodeAttestorPlugin>;
 
 type AttestorType = keyof typeof NODE_ATTESTORS;
