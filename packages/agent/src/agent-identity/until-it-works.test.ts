@@ -56,6 +56,35 @@ describe('untilItWorks', () => {
     expect(attempts()).toBe(1);
   });
 
+  it('waits for an operator as long as it takes, ever more slowly', async () => {
+    const clock = new FakeClock();
+    const waiting = Array.from({ length: 8 }, () => failure('agent_pending'));
+    const { attempts, result } = start(clock, [...waiting, failure('unavailable')], 60_000);
+    // Between half and all of 5, 10, 20, 40, 60, 60, ... seconds.
+    for (const [index, seconds] of [3.75, 7.5, 15, 30, 45, 45, 45, 45].entries()) {
+      await clock.advance(seconds * 1_000 - 1);
+      expect(attempts()).toBe(index + 1);
+      await clock.advance(1);
+      expect(attempts()).toBe(index + 2);
+    }
+    // The server is there: that it is away now is news.
+    await clock.advance(1_000);
+    expect(await result).toBeUndefined();
+    expect(attempts()).toBe(10);
+  });
+
+  it('asks every few seconds whether the node is out of quarantine', async () => {
+    const clock = new FakeClock();
+    const { attempts, result } = start(
+      clock,
+      Array.from({ length: 20 }, () => failure('agent_quarantined')),
+      60_000,
+    );
+    for (let elapsed = 0; elapsed < 200; elapsed += 1) await clock.advance(1_000);
+    expect(attempts()).toBe(21);
+    expect(await result).toBeUndefined();
+  });
+
   it('gives up at its limit', async () => {
     const clock = new FakeClock();
     const { attempts, result } = start(

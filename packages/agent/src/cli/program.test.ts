@@ -23,6 +23,8 @@ const SPIRE_FLAGS: Readonly<Record<string, readonly string[]>> = {
     'logFile',
     'logFormat',
     'logLevel',
+    'rebootstrapDelay',
+    'rebootstrapMode',
     'serverAddress',
     'serverPort',
     'socketPath',

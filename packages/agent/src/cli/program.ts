@@ -32,6 +32,11 @@ export const agentProgram: Program = {
       load: async () => (await import('./survival.js')).survival,
     },
     {
+      path: 'tpm info',
+      summary: 'Tells what this machine would prove by its TPM',
+      load: async () => (await import('./tpm/tpm-info.js')).tpmInfo,
+    },
+    {
       path: 'api fetch',
       summary: 'The same as api fetch x509',
       load: async () => (await import('./api/fetch-x509.js')).fetchX509,

@@ -1,6 +1,6 @@
 /** What firmware and kernel wrote down of what they measured. It may not be there, or not for us to read; each is said once. */
 import { readFile, stat } from 'node:fs/promises';
-import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { LARGEST_EVENT_LOG_BYTES } from '@bonafide/shared/tpm/tpm-evidence';
 import { readImaEntries } from './ima-entries.js';
@@ -23,54 +23,75 @@ export class BootRecords {
   }
 
   /** Undefined when this machine has none for us. */
-  async eventLog(): Promise<Buffer | undefined> {
-    const { eventLogPath: path } = this.#options;
-    try {
-      const log = await readBounded(path);
-      if (log.length > 0) return log;
-      this.#say(path, 'the boot log is empty');
-    } catch (error) {
-      this.#say(path, `there is no boot log for this agent: ${advice(error)}`);
-    }
-    return undefined;
+  eventLog(): Promise<Buffer | undefined> {
+    const { eventLogPath } = this.#options;
+    return this.#unlessMissing(() => readEventLog(eventLogPath));
   }
 
   /** Whole entries, from that one on, as many as there is room for. Undefined when this machine has no list for us. */
-  async imaEntries(from: number, room: number): Promise<Buffer | undefined> {
-    const { imaListPath: path } = this.#options;
+  imaEntries(from: number, room: number): Promise<Buffer | undefined> {
+    const { imaListPath } = this.#options;
+    return this.#unlessMissing(() => readImaList(imaListPath, from, room));
+  }
+
+  async #unlessMissing(read: () => Promise<Buffer>): Promise<Buffer | undefined> {
     try {
-      return await readImaEntries(path, from, room);
+      return await read();
     } catch (error) {
-      this.#say(path, `there is no IMA list for this agent: ${advice(error)}`);
+      const text = errorMessage(error);
+      if (!this.#said.has(text)) this.#options.log.warn(`${text}; the server may demand it`);
+      this.#said.add(text);
       return undefined;
     }
   }
+}
 
-  #say(path: string, text: string): void {
-    if (this.#said.has(text)) return;
-    this.#said.add(text);
-    this.#options.log.warn({ path }, `${text}; the server may demand it`);
+/** @throws BonafideError saying what to do when there is none, or it is not for us to read. */
+export async function readEventLog(path: string): Promise<Buffer> {
+  try {
+    // The size of a file of the kernel is not known before it is read.
+    const { size } = await stat(path);
+    const log = size > LARGEST_EVENT_LOG_BYTES ? undefined : await readFile(path);
+    if (log === undefined || log.length > LARGEST_EVENT_LOG_BYTES) {
+      throw new Error(`${path} is longer than ${LARGEST_EVENT_LOG_BYTES} bytes`);
+    }
+    if (log.length === 0) throw new Error(`${path} is empty`);
+    return log;
+  } catch (error) {
+    throw unreadable(
+      'boot log',
+      error,
+      'the kernel shows one when it was booted by firmware that measures, and securityfs is mounted',
+    );
   }
 }
 
-/** The size of a file of the kernel is not known before it is read. */
-async function readBounded(path: string): Promise<Buffer> {
-  const { size } = await stat(path);
-  const log = size > LARGEST_EVENT_LOG_BYTES ? undefined : await readFile(path);
-  if (log === undefined || log.length > LARGEST_EVENT_LOG_BYTES) {
-    throw new Error(`${path} is longer than ${LARGEST_EVENT_LOG_BYTES} bytes`);
+/**
+ * Whole entries of the kernel's list, from that one on, as many as there is room for.
+ * @throws BonafideError as readEventLog.
+ */
+export async function readImaList(path: string, from: number, room: number): Promise<Buffer> {
+  try {
+    return await readImaEntries(path, from, room);
+  } catch (error) {
+    throw unreadable(
+      'IMA list',
+      error,
+      'the kernel shows one when it has an IMA policy, such as ima_policy=tcb',
+    );
   }
-  return log;
 }
 
-function advice(error: unknown): string {
+function unreadable(what: string, error: unknown, ifAbsent: string): BonafideError {
   const { code } = error as NodeJS.ErrnoException;
-  const text = errorMessage(error);
-  if (code === 'ENOENT') {
-    return `${text}; the kernel shows one when the firmware measures the boot and securityfs is mounted`;
-  }
+  const text = `there is no ${what} for us: ${errorMessage(error)}`;
+  if (code === 'ENOENT') return new BonafideError('not_found', `${text}; ${ifAbsent}`, { cause: error });
   if (code === 'EACCES' || code === 'EPERM') {
-    return `${text}; only root may read it: run the agent as root, or with the capability CAP_DAC_READ_SEARCH`;
+    return new BonafideError(
+      'permission_denied',
+      `${text}; only root may read it: run this as root, or with the capability CAP_DAC_READ_SEARCH`,
+      { cause: error },
+    );
   }
-  return text;
+  return new BonafideError('failed_precondition', text, { cause: error });
 }
