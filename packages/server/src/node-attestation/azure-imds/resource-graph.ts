@@ -42,9 +42,9 @@ export class ResourceManager {
 
   /** @param link a path, or a URL that an answer named. */
   async get<S extends z.ZodType>(schema: S, link: string): Promise<z.output<S>> {
-    const url = URL.canParse(link, this.#origin) ? new URL(link, this.#origin) : undefined;
+    const url = URL.canParse(link, this.#origin.href) ? new URL(link, this.#origin) : undefined;
     // The token goes nowhere else.
-    if (url === undefined || url.origin !== this.#origin.origin)
+    if (url?.origin !== this.#origin.origin)
       throw new BonafideError('unavailable', 'Azure pointed to another host for the rest of a list');
     return parse(schema, await this.#send(url, undefined), url.pathname);
   }
