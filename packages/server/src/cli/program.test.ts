@@ -146,6 +146,13 @@ const SPIRE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   'agent ban': ['spiffeID', 'output'],
   'agent evict': ['spiffeID', 'output'],
   'agent purge': ['dryRun', 'expiredFor', 'output'],
+  // What SPIRE has no command for.
+  'tpm enroll': ['output'],
+  'tpm list': ['output'],
+  'tpm remove': ['output'],
+  'tpm replace': ['output'],
+  'tpm rekey': ['output'],
+  'tpm baseline': ['output'],
   'bundle show': ['format', 'output'],
   'bundle list': ['format', 'id', 'output'],
   'bundle set': ['format', 'id', 'path', 'output'],

@@ -117,6 +117,36 @@ export const serverProgram: Program = {
       load: async () => (await import('./bundle/count.js')).bundleCount,
     },
     {
+      path: 'tpm enroll',
+      summary: 'Lets the machine with a TPM attest',
+      load: async () => (await import('./tpm/enroll.js')).tpmEnroll,
+    },
+    {
+      path: 'tpm list',
+      summary: 'Lists the TPMs that were enrolled',
+      load: async () => (await import('./tpm/list.js')).tpmList,
+    },
+    {
+      path: 'tpm remove',
+      summary: 'Takes a TPM out and bans its agent',
+      load: async () => (await import('./tpm/remove.js')).tpmRemove,
+    },
+    {
+      path: 'tpm replace',
+      summary: 'Puts one TPM in the place of another',
+      load: async () => (await import('./tpm/replace.js')).tpmReplace,
+    },
+    {
+      path: 'tpm rekey',
+      summary: 'Forgets which attestation key a TPM had',
+      load: async () => (await import('./tpm/rekey.js')).tpmRekey,
+    },
+    {
+      path: 'tpm baseline',
+      summary: 'Prints what a node showed last as a golden set',
+      load: async () => (await import('./tpm/baseline.js')).tpmBaseline,
+    },
+    {
       path: 'federation create',
       summary: 'Federates with a trust domain: its bundle is fetched from then on',
       load: async () => (await import('./federation/create.js')).federationCreate,

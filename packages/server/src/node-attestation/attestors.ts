@@ -8,6 +8,8 @@ import { gcpIit } from './gcp-iit/gcp-iit.js';
 import { joinToken } from './join-token.js';
 import { tpm } from './tpm/tpm.js';
 import type { AnyNodeAttestorPlugin, NodeAttestor, NodeAttestorHost } from './node-attestor.js';
+import { sshpop } from './sshpop/sshpop.js';
+import { x509pop } from './x509pop/x509pop.js';
 
 const NODE_ATTESTORS = {
   aws_iid: awsIid,
@@ -17,6 +19,8 @@ const NODE_ATTESTORS = {
   gcp_iit: gcpIit,
   join_token: joinToken,
   tpm,
+  sshpop,
+  x509pop,
 } as const satisfies Record<string, AnyNodeAttestorPlugin>;
 
 type AttestorType = keyof typeof NODE_ATTESTORS;

@@ -119,10 +119,10 @@ class SilenceableLog {
       if (!this.isSilent) await this.tell(committed);
     });
     const { logId, serverId, connection, entries, nodes, nodeProofs } = store;
-    const { bundles, authorities, federation, deliveries } = store;
+    const { bundles, authorities, federation, tpmEnrollments, deliveries } = store;
     this.store = {
       ...{ logId, serverId, connection, entries, nodes, nodeProofs },
-      ...{ bundles, authorities, federation, deliveries },
+      ...{ bundles, authorities, federation, tpmEnrollments, deliveries },
       position: () => store.position(),
       currentRevision: () => store.currentRevision(),
       changesSince: (revision, limit) => store.changesSince(revision, limit),

@@ -1,0 +1,133 @@
+/** What operators do about TPMs by command: let them in, take them out, put one in the place of another, and look at what they showed. */
+import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import type { Clock } from '@bonafide/shared/runtime/clock';
+import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { Page, PageRequest, Store, WriteTransaction } from '../../store/store.js';
+import type { TpmEnrollmentRecord } from '../../store/tpm-enrollment-record.js';
+import { tpmAgentId } from './tpm-agent-id.js';
+import { forgetAttestationKey, formatTpmRecord, parseTpmRecord, type NodeState } from './tpm-record.js';
+
+interface TpmEnrollmentsOptions {
+  readonly trustDomain: TrustDomain;
+  readonly store: Store;
+  readonly clock: Clock;
+}
+
+const LONGEST_NOTE_CHARACTERS = 512;
+const ENTRY_PAGE_SIZE = 500;
+
+export class TpmEnrollments {
+  readonly #options: TpmEnrollmentsOptions;
+
+  constructor(options: TpmEnrollmentsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws BonafideError `already_exists`, `invalid_argument`. */
+  async enroll(ekHash: string, note: string): Promise<TpmEnrollmentRecord> {
+    if (note.length > LONGEST_NOTE_CHARACTERS) {
+      throw invalidArgument(`note: is longer than ${LONGEST_NOTE_CHARACTERS} characters`);
+    }
+    const { store, clock } = this.#options;
+    const enrollment = { ekHash, note, enrolledAt: clock.now() };
+    await store.write(({ tpmEnrollments }) => tpmEnrollments.create(enrollment));
+    return enrollment;
+  }
+
+  list(page: PageRequest): Promise<Page<TpmEnrollmentRecord>> {
+    return this.#options.store.tpmEnrollments.list(page);
+  }
+
+  /** Its agent is banned with it. @returns the revision. @throws BonafideError `not_found`. */
+  async remove(ekHash: string): Promise<number> {
+    return this.#options.store.write(async (transaction) => {
+      await transaction.tpmEnrollments.delete(ekHash);
+      const node = await transaction.nodes.get(this.#agentId(ekHash));
+      if (node !== undefined) {
+        await transaction.nodes.put({
+          ...node,
+          isBanned: true,
+          serialNumber: undefined,
+          nextSerialNumber: undefined,
+          nextExpiresAt: undefined,
+        });
+      }
+      return transaction.revision;
+    });
+  }
+
+  /**
+   * In one transaction: the new TPM is enrolled, the old one and its agent are gone, and the agent's entries wait for the new one.
+   * @throws BonafideError `not_found` when the old one is neither enrolled nor known as an agent.
+   */
+  async replace(
+    oldEkHash: string,
+    newEkHash: string,
+  ): Promise<{ readonly movedEntries: number; readonly revision: number }> {
+    if (oldEkHash === newEkHash) throw invalidArgument('new_ek_hash: is the same as old_ek_hash');
+    const { store, clock } = this.#options;
+    const [oldId, newId] = [this.#agentId(oldEkHash), this.#agentId(newEkHash)];
+    return store.write(async (transaction) => {
+      const { tpmEnrollments, nodes, revision } = transaction;
+      const enrolled = await tpmEnrollments.get(oldEkHash);
+      const node = await nodes.get(oldId);
+      if (enrolled === undefined && node === undefined) {
+        throw new BonafideError('not_found', `the TPM ${oldEkHash} is neither enrolled nor attested`);
+      }
+      if (enrolled !== undefined) await tpmEnrollments.delete(oldEkHash);
+      if (node !== undefined) await nodes.delete(oldId);
+      if ((await tpmEnrollments.get(newEkHash)) === undefined) {
+        const note = enrolled?.note ?? '';
+        await tpmEnrollments.create({ ekHash: newEkHash, note, enrolledAt: clock.now() });
+      }
+      return { movedEntries: await moveEntries(transaction, oldId, newId), revision };
+    });
+  }
+
+  /** The next attestation sets the key anew. @throws BonafideError `not_found`. */
+  async rekey(ekHash: string): Promise<void> {
+    await this.#options.store.write(async ({ nodeProofs }) => {
+      const proof = await nodeProofs.get(this.#agentId(ekHash));
+      if (proof?.record === undefined) throw neverSeen(ekHash);
+      const record = formatTpmRecord(forgetAttestationKey(parseTpmRecord(proof.record)));
+      await nodeProofs.put({ ...proof, record });
+    });
+  }
+
+  /** What was accepted last. @throws BonafideError `not_found`. */
+  async acceptedState(ekHash: string): Promise<NodeState> {
+    const proof = await this.#options.store.nodeProofs.get(this.#agentId(ekHash));
+    if (proof?.record === undefined) throw neverSeen(ekHash);
+    return parseTpmRecord(proof.record).expected;
+  }
+
+  #agentId(ekHash: string): SpiffeId {
+    return tpmAgentId(this.#options.trustDomain, ekHash);
+  }
+}
+
+async function moveEntries(
+  { entries }: WriteTransaction,
+  parentId: SpiffeId,
+  newParentId: SpiffeId,
+): Promise<number> {
+  let moved = 0;
+  let token: string | undefined;
+  do {
+    const page = await entries.list({ parentId }, { size: ENTRY_PAGE_SIZE, token });
+    for (const entry of page.items) {
+      const content = { ...entry, parentId: newParentId };
+      // The new TPM may have been given the same entry by hand.
+      if ((await entries.findSimilar(content)) === undefined) await entries.update(entry.id, content);
+      else await entries.delete(entry.id);
+      moved += 1;
+    }
+    token = page.nextPageToken;
+  } while (token !== undefined);
+  return moved;
+}
+
+function neverSeen(ekHash: string): BonafideError {
+  return new BonafideError('not_found', `the TPM ${ekHash} never attested`);
+}
