@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { PCR_BANKS, PCR_COUNT, type PcrBank } from './algorithm.js';
 import { printable } from './boot-log/printable-text.js';
 import { describeEvent, LONGEST_EVENT_LINE } from './describe-event.js';
-import { digestOf, measurementsOf, type EventLog } from './event-log.js';
+import { digestOf, measurementsOf, type EventLog, type LogEvent } from './event-log.js';
 
 /** Of a summary as JSON. */
 export const MAXIMUM_SUMMARY_BYTES = 64 * 1024;
@@ -44,9 +44,16 @@ export interface EventDifference {
   readonly position: number;
   readonly kind: 'changed' | 'inserted' | 'dropped' | 'moved';
   /** The event of the remembered boot, unless one was inserted. */
-  readonly before: string | undefined;
+  readonly before: EventAtDifference | undefined;
   /** The event of the new boot, unless one was dropped. */
-  readonly after: string | undefined;
+  readonly after: EventAtDifference | undefined;
+}
+
+export interface EventAtDifference {
+  /** What it says of itself; the same before and after when only the thing behind a name changed. */
+  readonly description: string;
+  /** The first eight bytes of its digest in the bank of the summary, lower case hex. */
+  readonly digestStart: string;
 }
 
 /**
@@ -78,8 +85,7 @@ function summarize(log: EventLog, bank: PcrBank, { longestLine, mostEvents }: Su
     pcrs.set(event.pcr, remembered);
     remembered.count++;
     if (remembered.events.length < mostEvents) {
-      const line = longestLine === 0 ? '' : printable(describeEvent(event), longestLine);
-      remembered.events.push([shortDigest(digestOf(event, bank)), line]);
+      remembered.events.push(remember(event, bank, longestLine));
     }
   }
   return { version: 1, bank, pcrs: [...pcrs.values()].sort((a, b) => a.pcr - b.pcr) };
@@ -111,9 +117,21 @@ export function firstDifference(
     pcr,
     position,
     kind,
-    before: kind === 'inserted' ? undefined : old.events[position]?.[1],
-    after: kind === 'dropped' || event === undefined ? undefined : describeEvent(event),
+    before: kind === 'inserted' ? undefined : eventAt(old.events[position]),
+    after:
+      kind === 'dropped' || event === undefined
+        ? undefined
+        : eventAt(remember(event, before.bank, LONGEST_EVENT_LINE)),
   };
+}
+
+function remember(event: LogEvent, bank: PcrBank, longestLine: number): RememberedEvent {
+  const line = longestLine === 0 ? '' : printable(describeEvent(event), longestLine);
+  return [shortDigest(digestOf(event, bank)), line];
+}
+
+function eventAt(event: RememberedEvent | undefined): EventAtDifference | undefined {
+  return event === undefined ? undefined : { digestStart: event[0], description: event[1] };
 }
 
 function firstPlace(before: readonly string[], after: readonly string[]): number | undefined {

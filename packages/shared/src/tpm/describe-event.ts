@@ -33,7 +33,7 @@ const DETAILS: ReadonlyMap<string, (data: Buffer) => string> = new Map([
 ]);
 
 /** Printable ASCII on one line, at most LONGEST_EVENT_LINE characters; never throws. */
-export function describeEvent({ type, data }: LogEvent): string {
+export function describeEvent({ type, data }: Pick<LogEvent, 'type' | 'data'>): string {
   const name = EVENT_TYPE_NAMES.get(type) ?? `event type 0x${type.toString(16).padStart(8, '0')}`;
   const detail = data.length === 0 ? 'no data' : printable(describeData(name, data), LONGEST_DETAIL);
   return `${name}: ${detail}`;
@@ -57,8 +57,8 @@ function describeVariable(data: Buffer): string {
     const description = value.toString('utf16le', LOAD_OPTION_HEADER_BYTES).split('\0', 1).join('');
     return `${name} "${printable(description, LONGEST_VALUE)}"`;
   }
-  const size = value.length * 2 > LONGEST_VALUE ? ` (${value.length} bytes)` : '';
-  return `${name} = ${value.length === 0 ? 'empty' : printableBytes(value, LONGEST_VALUE)}${size}`;
+  const shown = value.length === 0 ? 'empty' : printableBytes(value, LONGEST_VALUE);
+  return `${name} = ${shown}${shown.endsWith('...') ? ` (${value.length} bytes)` : ''}`;
 }
 
 /** UEFI_IMAGE_LOAD_EVENT */
@@ -76,7 +76,7 @@ function describePartitionTable(data: Buffer): string {
   const reader = new LittleEndianReader(data, 'a partition table');
   const header = reader.bytes(92);
   const partitions = reader.bytes(8).readBigUInt64LE();
-  return `disk ${formatGuid(header.subarray(56, 72))} with ${partitions} partitions`;
+  return `disk ${formatGuid(header.subarray(56, 72))}, partitions: ${partitions}`;
 }
 
 function describeBlob(data: Buffer): string {

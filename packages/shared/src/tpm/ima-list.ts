@@ -85,7 +85,7 @@ function parseFile(templateData: Buffer, fieldCount: number): MeasuredFile {
     readBounded(reader, MAXIMUM_TEMPLATE_BYTES);
   }
   reader.expectEnd();
-  if (path.indexOf(0) !== path.length - 1) {
+  if (path.length === 0 || path.indexOf(0) !== path.length - 1) {
     throw invalidArgument('the IMA list has a path that does not end with its only zero byte');
   }
   return { path: path.toString('utf8', 0, path.length - 1), ...parseDigest(digest) };

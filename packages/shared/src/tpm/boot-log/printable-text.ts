@@ -17,5 +17,5 @@ function textOf(bytes: Buffer): string | undefined {
   const isUtf16 =
     bytes.length >= 2 && bytes.length % 2 === 0 && bytes.every((byte, at) => at % 2 === 0 || byte === 0);
   const text = bytes.toString(isUtf16 ? 'utf16le' : 'latin1').replace(/\0+$/u, '');
-  return /^[\x20-\x7e\r\n\t]+$/u.test(text) ? text.replaceAll(/[\r\n\t]+/gu, ' ') : undefined;
+  return /^[\x20-\x7e\r\n\t]+$/u.test(text) ? text.trim().replaceAll(/\s+/gu, ' ') : undefined;
 }

@@ -52,9 +52,10 @@ export function parseSecureBootMeasurements(log: EventLog, bank: PcrBank): Secur
     throw refusal('its separator stands before SecureBoot, PK, KEK, db and dbx');
   }
   const before = events.slice(configured, separatorAt);
-  const further = before.filter(({ type }) => type === EVENT_TYPE.efiVariableDriverConfig);
+  const isConfiguration = ({ type }: LogEvent): boolean => type === EVENT_TYPE.efiVariableDriverConfig;
+  const further = before.filter(isConfiguration);
   const authorities = [
-    ...before.filter((event) => !further.includes(event)),
+    ...before.filter((event) => !isConfiguration(event)),
     ...events.slice(separatorAt + 1),
   ];
   return {
