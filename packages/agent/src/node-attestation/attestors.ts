@@ -4,17 +4,23 @@ import { awsIid } from './aws-iid.js';
 import { azureImds } from './azure-imds.js';
 import { httpChallenge } from './http-challenge.js';
 import { k8sPsat } from './k8s-psat.js';
+import { gcpIit } from './gcp-iit.js';
 import { joinToken } from './join-token.js';
 import { tpm } from './tpm/tpm.js';
 import type { AnyNodeAttestorPlugin, NodeAttestor, NodeAttestorHost } from './node-attestor.js';
+import { sshpop } from './sshpop.js';
+import { x509pop } from './x509pop.js';
 
 const NODE_ATTESTORS = {
   aws_iid: awsIid,
   azure_imds: azureImds,
   http_challenge: httpChallenge,
   k8s_psat: k8sPsat,
+  gcp_iit: gcpIit,
   join_token: joinToken,
   tpm,
+  sshpop,
+  x509pop,
 } as const satisfies Record<string, AnyNodeAttestorPlugin>;
 
 type AttestorType = keyof typeof NODE_ATTESTORS;
