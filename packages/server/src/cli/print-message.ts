@@ -11,6 +11,7 @@ export interface PrintedMessage {
   readonly message: object;
   /** Beside the message's own fields in JSON. */
   readonly delivery?: JsonValue | undefined;
+  readonly more?: Readonly<Record<string, JsonValue>> | undefined;
   readonly pretty: () => string;
 }
 
@@ -18,8 +19,9 @@ export function printMessage(host: CommandHost, format: OutputFormat, printed: P
   printAnswer(host, format, {
     json: () => {
       const message = protoJson(printed.service, printed.name, printed.message);
-      const { delivery } = printed;
-      return delivery === undefined ? message : { ...(message as object), delivery };
+      const { delivery, more } = printed;
+      if (delivery === undefined && more === undefined) return message;
+      return { ...(message as object), ...(delivery === undefined ? {} : { delivery }), ...more };
     },
     pretty: printed.pretty,
   });

@@ -144,6 +144,10 @@ const SPIRE_FLAGS: Readonly<Record<string, readonly string[]>> = {
     'output',
   ],
   'agent ban': ['spiffeID', 'output'],
+  // Of our own.
+  'agent prove': ['output'],
+  'agent quarantine': ['output'],
+  'agent release': ['output'],
   'agent evict': ['spiffeID', 'output'],
   'agent purge': ['dryRun', 'expiredFor', 'output'],
   // What SPIRE has no command for.

@@ -77,6 +77,21 @@ export const serverProgram: Program = {
       load: async () => (await import('./agent/count.js')).agentCount,
     },
     {
+      path: 'agent prove',
+      summary: 'Has an agent prove its node now',
+      load: async () => (await import('./agent/prove.js')).agentProve,
+    },
+    {
+      path: 'agent quarantine',
+      summary: 'Withdraws all that an agent holds until it is released',
+      load: async () => (await import('./agent/quarantine.js')).agentQuarantine,
+    },
+    {
+      path: 'agent release',
+      summary: 'Ends the quarantine of an agent',
+      load: async () => (await import('./agent/release.js')).agentRelease,
+    },
+    {
       path: 'agent ban',
       summary: 'Cuts an agent off until it is evicted',
       load: async () => (await import('./agent/ban.js')).agentBan,

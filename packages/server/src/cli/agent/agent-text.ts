@@ -4,8 +4,8 @@ import { printedId, printedTime } from '../printed-words.js';
 
 const LABEL_WIDTH = 18;
 
-/** Ends with an empty line. */
-export function agentText(agent: Agent__Output): string {
+/** Ends with an empty line. @param more lines of our own, after those of SPIRE. */
+export function agentText(agent: Agent__Output, more = ''): string {
   return `${[
     labelled('SPIFFE ID', printedId(agent.id)),
     labelled('Attestation type', agent.attestationType),
@@ -14,6 +14,7 @@ export function agentText(agent: Agent__Output): string {
     agent.banned ? labelled('Banned', 'true') : labelled('Serial number', agent.x509svidSerialNumber),
     labelled('Can re-attest', String(agent.canReattest)),
     agent.agentVersion === '' ? '' : labelled('Agent version', agent.agentVersion),
+    more,
   ].join('')}\n`;
 }
 

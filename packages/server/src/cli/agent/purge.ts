@@ -11,6 +11,7 @@ import { withServer, type ServerConnection } from '../server-connection.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
 import { labelled } from './agent-text.js';
 import { fetchAgents } from './fetch-agents.js';
+import { fetchQuarantined } from './node-state.js';
 
 interface PurgeFlags extends ServerFlags {
   readonly expiredFor: number;
@@ -64,9 +65,12 @@ async function purge(
     filter: { byCanReattest: { value: true } },
     outputMask: { x509svidExpiresAt: true },
   });
+  // Forgetting one in quarantine would let its node in again as if nothing had happened.
+  const quarantined = await fetchQuarantined(server);
   const purged: ExpiredAgent[] = [];
   for (const { id } of agents.filter(({ x509svidExpiresAt }) => x509svidExpiresAt < endedBefore)) {
     const agentId = printedId(id);
+    if (quarantined.has(agentId)) continue;
     if (isDryRun) {
       purged.push({ agentId, isDeleted: false });
       continue;
