@@ -158,39 +158,6 @@ describe('k8s_psat', () => {
     await expect(attest(api.issueToken({ pod, nodeUid: 'another' }))).rejects.toThrow(/made on another node/);
   });
 
-  it.each([
-    ['unauthenticated', { authenticated: false }],
-    ['nothing', {}],
-    ['authentic, of nobody', { authenticated: true, audiences: ['spire-server'] }],
-    ['authentic, but with an error', { authenticated: true, audiences: ['spire-server'], error: 'x' }],
-    ['authentic for another audience', { authenticated: true, audiences: ['vault'] }],
-    ['authentic without a word of audiences', { authenticated: true }],
-    ['of a person', { authenticated: true, audiences: ['spire-server'], user: { username: 'admin' } }],
-    [
-      'of a user whose name looks like a service account',
-      { authenticated: true, audiences: ['spire-server'], user: { username: 'x:y:spire:spire-agent' } },
-    ],
-    [
-      'of two pods',
-      {
-        authenticated: true,
-        audiences: ['spire-server'],
-        user: {
-          username: 'system:serviceaccount:spire:spire-agent',
-          extra: {
-            'authentication.kubernetes.io/pod-name': ['a', 'b'],
-            'authentication.kubernetes.io/pod-uid': ['c'],
-          },
-        },
-      },
-    ],
-  ])('refuses a review that says: %s', async (_name, status) => {
-    api.lie = (_request, response) => {
-      sendJson(response, 201, { kind: 'TokenReview', status });
-    };
-    await expect(attest('token')).rejects.toMatchObject(denied);
-  });
-
   it.each(['../../../secrets/x', 'a/b', 'a?b', '%2e%2e', '..', 'A', ''])(
     'asks for no pod with the name %j',
     async (name) => {
