@@ -63,13 +63,22 @@ export function awsEndpoints(partition: AwsPartition): AwsEndpoints {
 const LIMIT_MS = 10_000;
 const LARGEST_ANSWER_BYTES = 1024 * 1024;
 
+interface AwsApiOptions {
+  readonly endpoints: AwsEndpoints;
+  readonly clock: Clock;
+  /** Of one request. */
+  readonly limitMs?: number;
+}
+
 export class AwsApi {
   readonly #endpoints: AwsEndpoints;
   readonly #clock: Clock;
+  readonly #limitMs: number;
 
-  constructor(options: { readonly endpoints: AwsEndpoints; readonly clock: Clock }) {
+  constructor(options: AwsApiOptions) {
     this.#endpoints = options.endpoints;
     this.#clock = options.clock;
+    this.#limitMs = options.limitMs ?? LIMIT_MS;
   }
 
   /** @returns the body of the answer. @throws BonafideError `unavailable` when there is none, `permission_denied` when AWS refuses. */
@@ -114,7 +123,7 @@ export class AwsApi {
         Object.entries(signed.headers ?? {}).map(([name, value]) => [name.toLowerCase(), String(value)]),
       ),
       body,
-      limitMs: LIMIT_MS,
+      limitMs: this.#limitMs,
       largestAnswerBytes: LARGEST_ANSWER_BYTES,
       signal,
     });

@@ -11,9 +11,11 @@ const instanceSchema = z.object({
   instanceId: z.string(),
   rootDeviceType: z.string().optional(),
   rootDeviceName: z.string().optional(),
-  blockDeviceMapping: xmlList(z.object({ deviceName: z.string(), ebs: z.object({ attachTime: time }).optional() }),
+  blockDeviceMapping: xmlList(
+    z.object({ deviceName: z.string(), ebs: z.object({ attachTime: time }).optional() }),
   ),
-  networkInterfaceSet: xmlList(z.object({ attachment: z.object({ deviceIndex: z.string(), attachTime: time }).optional() }),
+  networkInterfaceSet: xmlList(
+    z.object({ attachment: z.object({ deviceIndex: z.string(), attachTime: time }).optional() }),
   ),
   groupSet: xmlList(z.object({ groupId: z.string(), groupName: z.string() })),
   tagSet: xmlList(z.object({ key: z.string(), value: z.string() })),
@@ -23,8 +25,7 @@ export type Ec2Instance = z.output<typeof instanceSchema>;
 
 const answerSchema = z.object({
   DescribeInstancesResponse: z.object({
-    reservationSet: xmlList(z.object({ ownerId: z.string(), instancesSet: xmlList(instanceSchema) }),
-    ),
+    reservationSet: xmlList(z.object({ ownerId: z.string(), instancesSet: xmlList(instanceSchema) })),
   }),
 });
 

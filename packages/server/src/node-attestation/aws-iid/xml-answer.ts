@@ -32,7 +32,9 @@ export function parseXmlAnswer<S extends z.ZodType>(schema: S, text: string, wha
 /** A list of `item` or `member` elements that may be empty, or not be there at all. */
 export function xmlList<Item extends z.ZodType>(
   item: Item,
-): z.ZodDefault<z.ZodUnion<readonly [z.ZodType<readonly z.output<Item>[]>, z.ZodType<readonly z.output<Item>[]>]>> {
+): z.ZodDefault<
+  z.ZodUnion<readonly [z.ZodType<readonly z.output<Item>[]>, z.ZodType<readonly z.output<Item>[]>]>
+> {
   const empty = z.string().transform((): readonly z.output<Item>[] => []);
   const present = z
     .object({ item: z.array(item).optional(), member: z.array(item).optional() })
