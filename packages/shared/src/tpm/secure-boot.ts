@@ -36,7 +36,7 @@ export interface SecureBootState {
   readonly dbxSha256: string;
 }
 
-export interface OtherAuthority {
+interface OtherAuthority {
   readonly vendorGuid: string;
   readonly name: string;
   /** Of the variable's value as it was measured, lower case hex. */

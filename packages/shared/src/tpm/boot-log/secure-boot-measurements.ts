@@ -18,8 +18,8 @@ const SECURE_BOOT_PCR = 7;
 const SEPARATOR = Buffer.alloc(4);
 
 /** What firmware may measure before all else, in this order: that it is open to a debugger, or to devices. */
-export const FIRMWARE_ACTIONS = ['UEFI Debug Mode', 'DMA Protection Disabled'] as const;
-export type FirmwareAction = (typeof FIRMWARE_ACTIONS)[number];
+const FIRMWARE_ACTIONS = ['UEFI Debug Mode', 'DMA Protection Disabled'] as const;
+type FirmwareAction = (typeof FIRMWARE_ACTIONS)[number];
 
 const CONFIGURATION = [
   ['SecureBoot', GLOBAL_VARIABLE_GUID],
