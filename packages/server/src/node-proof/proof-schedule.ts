@@ -3,6 +3,7 @@ import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { mayHold } from '../entry-graph/apply-change.js';
 import type { ContinuousProof, NodeAttestor } from '../node-attestation/node-attestor.js';
 import type { AttestedNode } from '../store/node-record.js';
 import type { CommittedRevision, Store } from '../store/store.js';
@@ -38,6 +39,8 @@ interface WatchedNode {
 const LOOK_MS = 5_000;
 /** While there are more to be asked than a turn allows. */
 const BUSY_LOOK_MS = 1_000;
+/** A proof from so far in the future says only that a clock was set. */
+const SKEW_MS = 60_000;
 const ASKED_A_SECOND = 100;
 const ASK_AGAIN_MS = 30_000;
 /** An agent that polls instead of listening is connected for so long after each poll. */
@@ -156,15 +159,14 @@ export class ProofSchedule {
     if (watched === undefined || continuous === undefined) return false;
     const { intervalSeconds, deadlineSeconds } = continuous;
     const nowMs = this.#time.nowMs;
-    const ageMs =
-      provenAt === undefined
-        ? nowMs - watched.seenMs
-        : this.#options.clock.now().getTime() - provenAt.getTime();
+    const passedMs =
+      provenAt === undefined ? undefined : this.#options.clock.now().getTime() - provenAt.getTime();
+    const isKnown = passedMs !== undefined && passedMs >= -SKEW_MS;
+    const ageMs = isKnown ? passedMs : nowMs - watched.seenMs;
     const leftMs = nextProofMs(intervalSeconds, this.#random()) - ageMs;
-    if (!isRequested && provenAt !== undefined && leftMs > 0) {
+    if (!isRequested && isKnown && leftMs > 0) {
       watched.askedMs = undefined;
-      // A clock that was set does not put it off for longer than one interval.
-      watched.dueMs = nowMs + Math.min(leftMs, nextProofMs(intervalSeconds, 1));
+      watched.dueMs = nowMs + leftMs;
       return false;
     }
     if (!isRequested && intervalSeconds === undefined) {
@@ -206,7 +208,8 @@ export class ProofSchedule {
   }
 
   #continuousOf(agentId: SpiffeId): ContinuousProof | undefined {
-    const type = this.#options.nodes.node(agentId)?.attestationType;
-    return type === undefined ? undefined : this.#options.attestors.get(type)?.continuous;
+    const node = this.#options.nodes.node(agentId);
+    if (node === undefined || !mayHold(node)) return undefined;
+    return this.#options.attestors.get(node.attestationType)?.continuous;
   }
 }
