@@ -1,6 +1,6 @@
 /** A secret that only one TPM can open, and only for one key it holds: TPM2_MakeCredential (TPM 2.0 Part 1 section 24), made without a TPM. */
 import { constants, createCipheriv, createECDH, createHmac, publicEncrypt, randomBytes } from 'node:crypto';
-import { BonafideError, invalidArgument } from '../errors/bonafide-error.js';
+import { invalidArgument } from '../errors/bonafide-error.js';
 import { digestBytes, tpmDigest, type TpmHash } from './algorithm.js';
 import { checkEndorsementKey } from './check-endorsement-key.js';
 import { publicKeyOf, type TpmEccPublic, type TpmPublic, type TpmRsaPublic } from './tpm-public.js';
@@ -47,16 +47,17 @@ interface Seed {
 
 function rsaSeed(ek: TpmRsaPublic): Seed {
   const seed = randomBytes(digestBytes(ek.nameAlgorithm));
-  const encrypted = publicEncrypt(
-    {
-      key: publicKeyOf(ek),
-      padding: constants.RSA_PKCS1_OAEP_PADDING,
-      oaepHash: ek.nameAlgorithm,
-      oaepLabel: nullTerminated(LABEL.seed),
-    },
-    seed,
-  );
-  return { seed, encrypted };
+  const encryption = {
+    key: publicKeyOf(ek),
+    padding: constants.RSA_PKCS1_OAEP_PADDING,
+    oaepHash: ek.nameAlgorithm,
+    oaepLabel: nullTerminated(LABEL.seed),
+  };
+  try {
+    return { seed, encrypted: publicEncrypt(encryption, seed) };
+  } catch (cause) {
+    throw invalidArgument('the endorsement key does not encrypt', cause);
+  }
 }
 
 /** One-pass ECDH (TPM 2.0 Part 1 annex C.6.4). */
@@ -70,7 +71,7 @@ function eccSeed(ek: TpmEccPublic): Seed {
   try {
     shared = exchange.computeSecret(Buffer.concat([Buffer.from([4]), x, y]));
   } catch (cause) {
-    throw new BonafideError('invalid_argument', 'the endorsement key is no point of its curve', { cause });
+    throw invalidArgument('the endorsement key is no point of its curve', cause);
   }
   return {
     seed: kdfe(ek.nameAlgorithm, shared, LABEL.seed, ephemeralX, x),

@@ -171,6 +171,7 @@ function readRsaKey(reader: TpmReader): TpmRsaKey {
   // The top bit set: a modulus that only claims its length would be a weaker key.
   if (modulus.length * 8 !== bits || ((modulus[0] ?? 0) & 0x80) === 0)
     throw reader.malformed('modulus', `is not of ${bits} bits`);
+  if (((modulus.at(-1) ?? 0) & 1) === 0) throw reader.malformed('modulus', 'is even');
   if (exponent < 3 || exponent % 2 === 0) throw reader.malformed('exponent', 'is even or 1');
   return { bits, exponent, modulus };
 }

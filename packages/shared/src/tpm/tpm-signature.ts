@@ -52,7 +52,7 @@ export function verifyTpmSignature(signer: TpmPublic, message: Buffer, rawSignat
   const schemeOfSignature = KINDS.find(({ kind }) => kind === signature.kind)?.algorithm;
   if (scheme?.algorithm !== schemeOfSignature || scheme?.hash !== signature.hash)
     throw new BonafideError('permission_denied', `${SUBJECT}: not of the scheme that its key is bound to`);
-  if (!verify(signature.hash, message, verificationKey(signer, signature), plainSignature(signer, signature)))
+  if (!isVerified(signer, message, signature))
     throw new BonafideError(
       'permission_denied',
       `${SUBJECT}: does not verify under the key that should have made it`,
@@ -64,6 +64,15 @@ export function plainSignature(signer: TpmPublic, signature: TpmSignature): Buff
   if (signature.kind !== 'ecdsa') return signature.signature;
   const length = signer.type === 'ecc' ? signer.key.x.length : LONGEST_ECC_BYTES;
   return Buffer.concat([leftPadded(signature.r, length), leftPadded(signature.s, length)]);
+}
+
+function isVerified(signer: TpmPublic, message: Buffer, signature: TpmSignature): boolean {
+  const key = verificationKey(signer, signature);
+  try {
+    return verify(signature.hash, message, key, plainSignature(signer, signature));
+  } catch (cause) {
+    throw invalidArgument(`${SUBJECT}: its key verifies nothing`, cause);
+  }
 }
 
 function verificationKey(signer: TpmPublic, signature: TpmSignature): VerifyKeyObjectInput {
