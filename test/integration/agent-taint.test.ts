@@ -198,6 +198,8 @@ describe("an agent's own SVID under a tainted authority", () => {
         attest: (signal) => attestAgent({ connection, attestor, trustDomain, signal }),
         canAttest: () => !attestor.isSpent,
         isTainted: (svid) => tainted.has(svid),
+        onQuarantined: () => undefined,
+        isAlwaysPatient: () => false,
         explain: errorMessage,
         policy: { availabilityTargetSeconds: undefined, random: () => 0.5 },
         ...surroundings,

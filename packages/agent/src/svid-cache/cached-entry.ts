@@ -20,6 +20,25 @@ export class CachedEntry {
     this.entry = entry;
     this.selectors = normalizeSelectors(entry.selectors).map(formatSelector);
   }
+
+  /** Whether a caller wants its X.509-SVID. */
+  get isWatched(): boolean {
+    for (const view of this.views) if (view.needsSvids) return true;
+    return false;
+  }
+
+  /** Callers wait no longer. @param touched gets those who are to be told. */
+  settle(touched: Set<CacheView>): void {
+    this.isSettled = true;
+    for (const view of this.views) touched.add(view);
+  }
+}
+
+/** An entry with the SVID that is held for it, and whether anybody asks for it now. */
+export interface Holding {
+  readonly entry: RegistrationEntry;
+  readonly svid: X509Svid | undefined;
+  readonly isInUse: boolean;
 }
 
 /** Equal for two entries when an SVID that was issued for one serves the other as well. */
@@ -39,4 +58,13 @@ export function compareByAge(a: CachedEntry, b: CachedEntry): number {
   const byTime = a.entry.createdAt.getTime() - b.entry.createdAt.getTime();
   if (byTime !== 0) return byTime;
   return a.entry.id < b.entry.id ? -1 : a.entry.id > b.entry.id ? 1 : 0;
+}
+
+export function link(view: CacheView, cached: CachedEntry): void {
+  view.matches.add(cached);
+  cached.views.add(view);
+}
+
+export function withHint(svid: X509Svid, hint: string | undefined): X509Svid {
+  return svid.hint === hint ? svid : { ...svid, hint };
 }

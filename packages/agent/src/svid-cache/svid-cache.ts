@@ -8,9 +8,11 @@ import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
 import type { AuthorizedChange } from './authorized-change.js';
-import { CachedEntry, svidContentKey } from './cached-entry.js';
+import { CachedBundles } from './cached-bundles.js';
+import { CachedEntry, link, svidContentKey, withHint, type Holding } from './cached-entry.js';
 import { SubsetIndex } from './subset-index.js';
 import { SupersetIndex } from './superset-index.js';
+import { SvidRequests, type SvidDemand } from './svid-requests.js';
 import { ENTRIES, IDENTITIES, type ViewContent, type ViewKind } from './view-kind.js';
 import type {
   Subscription,
@@ -18,21 +20,7 @@ import type {
   WorkloadIdentities,
   WorkloadUpdate,
 } from './workload-identities.js';
-import { WorkloadView, type CacheView } from './workload-view.js';
-
-/** Whoever obtains SVIDs for the cache. */
-export interface SvidDemand {
-  /** The entry is to have an SVID from now on, or what its SVID must say has changed. */
-  need(entry: RegistrationEntry): void;
-  /** The entry needs none any more. */
-  release(entryId: string): void;
-}
-
-interface Holding {
-  readonly entry: RegistrationEntry;
-  readonly svid: X509Svid | undefined;
-  readonly isInUse: boolean;
-}
+import { refresh, WorkloadView, type CacheView } from './workload-view.js';
 
 interface SvidCacheOptions {
   readonly trustDomain: TrustDomain;
@@ -45,29 +33,28 @@ interface SvidCacheOptions {
 export class SvidCache implements WorkloadIdentities {
   readonly #options: SvidCacheOptions;
   readonly #entries = new Map<string, CachedEntry>();
-  readonly #bundles = new Map<TrustDomain, TrustBundle>();
+  readonly #bundles = new CachedBundles();
   readonly #entriesBySelectors = new SubsetIndex<CachedEntry>();
   readonly #viewsBySelectors = new SupersetIndex<CacheView>();
   /** By the selectors of those who look. */
   readonly #identityViews = new Map<string, WorkloadView<WorkloadUpdate>>();
   readonly #entryViews = new Map<string, WorkloadView<WorkloadEntries>>();
   readonly #content: ViewContent;
-  #demand: SvidDemand | undefined;
-  #requested = 0;
+  readonly #requests: SvidRequests;
 
   constructor(options: SvidCacheOptions) {
     this.#options = options;
+    this.#requests = new SvidRequests(options.maximumPrefetched);
     this.#content = {
       trustDomain: options.trustDomain,
-      bundles: this.#bundles,
+      bundles: this.#bundles.byTrustDomain,
       now: () => options.clock.now(),
     };
   }
 
   /** Tells `demand` of every entry that needs an SVID, now and from now on. To be called once. */
   connect(demand: SvidDemand): void {
-    this.#demand = demand;
-    for (const cached of this.#entries.values()) if (cached.isRequested) demand.need(cached.entry);
+    this.#requests.connect(demand, this.#entries.values());
   }
 
   get entryCount(): number {
@@ -83,11 +70,11 @@ export class SvidCache implements WorkloadIdentities {
   }
 
   bundles(): readonly TrustBundle[] {
-    return [...this.#bundles.values()];
+    return [...this.#bundles.byTrustDomain.values()];
   }
 
   bundle(trustDomain: TrustDomain): TrustBundle | undefined {
-    return this.#bundles.get(trustDomain);
+    return this.#bundles.byTrustDomain.get(trustDomain);
   }
 
   svid(entryId: string): X509Svid | undefined {
@@ -128,18 +115,17 @@ export class SvidCache implements WorkloadIdentities {
     const touched = new Set<CacheView>();
     if (change.kind === 'snapshot') {
       const ids = new Set(change.entries.map(({ id }) => id));
-      const domains = new Set(change.bundles.map(({ trustDomain }) => trustDomain));
       for (const id of [...this.#entries.keys()]) if (!ids.has(id)) this.#remove(id, touched);
       for (const entry of change.entries) this.#upsert(entry, touched);
-      for (const name of [...this.#bundles.keys()]) if (!domains.has(name)) this.#removeBundle(name, touched);
-      for (const bundle of change.bundles) this.#upsertBundle(bundle, touched);
     } else {
       for (const id of change.removedEntryIds) this.#remove(id, touched);
       for (const entry of change.upsertedEntries) this.#upsert(entry, touched);
-      for (const name of change.removedBundleTrustDomains) this.#removeBundle(name, touched);
-      for (const bundle of change.upsertedBundles) this.#upsertBundle(bundle, touched);
     }
-    this.#prefetch();
+    if (this.#bundles.apply(change)) {
+      for (const view of this.#identityViews.values()) touched.add(view);
+      for (const view of this.#entryViews.values()) touched.add(view);
+    }
+    this.#requests.prefetch(this.#entries);
     refresh(touched);
   }
 
@@ -150,7 +136,7 @@ export class SvidCache implements WorkloadIdentities {
       const cached = this.#entries.get(id);
       if (cached?.isRequested !== true) continue;
       cached.svid = withHint(svid, cached.entry.hint);
-      settle(cached, touched);
+      cached.settle(touched);
     }
     refresh(touched);
   }
@@ -160,7 +146,7 @@ export class SvidCache implements WorkloadIdentities {
     const touched = new Set<CacheView>();
     for (const id of entryIds) {
       const cached = this.#entries.get(id);
-      if (cached?.isSettled === false) settle(cached, touched);
+      if (cached?.isSettled === false) cached.settle(touched);
     }
     refresh(touched);
   }
@@ -172,7 +158,7 @@ export class SvidCache implements WorkloadIdentities {
       const cached = this.#entries.get(id);
       if (cached?.svid === undefined) continue;
       cached.svid = undefined;
-      settle(cached, touched);
+      cached.settle(touched);
     }
     refresh(touched);
   }
@@ -199,9 +185,10 @@ export class SvidCache implements WorkloadIdentities {
       touched.add(view);
     }
     if (cached.isRequested) {
-      if (old === undefined || svidContentKey(old.entry) !== svidContentKey(entry)) this.#demand?.need(entry);
-    } else if (isWatched(cached)) {
-      this.#request(cached);
+      if (old === undefined || svidContentKey(old.entry) !== svidContentKey(entry))
+        this.#requests.renew(entry);
+    } else if (cached.isWatched) {
+      this.#requests.request(cached);
     }
   }
 
@@ -210,7 +197,7 @@ export class SvidCache implements WorkloadIdentities {
     if (cached === undefined) return;
     this.#entries.delete(id);
     this.#unlink(cached, touched);
-    this.#release(cached);
+    this.#requests.release(cached);
   }
 
   #unlink(cached: CachedEntry, touched: Set<CacheView>): void {
@@ -220,22 +207,6 @@ export class SvidCache implements WorkloadIdentities {
       touched.add(view);
     }
     cached.views.clear();
-  }
-
-  #upsertBundle(bundle: TrustBundle, touched: Set<CacheView>): void {
-    if (isDeepStrictEqual(this.#bundles.get(bundle.trustDomain), bundle)) return;
-    this.#bundles.set(bundle.trustDomain, bundle);
-    this.#touchAll(touched);
-  }
-
-  #removeBundle(trustDomain: TrustDomain, touched: Set<CacheView>): void {
-    if (!this.#bundles.delete(trustDomain)) return;
-    this.#touchAll(touched);
-  }
-
-  #touchAll(touched: Set<CacheView>): void {
-    for (const view of this.#identityViews.values()) touched.add(view);
-    for (const view of this.#entryViews.values()) touched.add(view);
   }
 
   #view<Update>(
@@ -261,7 +232,7 @@ export class SvidCache implements WorkloadIdentities {
     this.#viewsBySelectors.add(names, view);
     for (const cached of this.#entriesBySelectors.subsetsOf(names)) {
       link(view, cached);
-      if (view.needsSvids && !cached.isRequested) this.#request(cached);
+      if (view.needsSvids && !cached.isRequested) this.#requests.request(cached);
     }
     return view;
   }
@@ -270,59 +241,9 @@ export class SvidCache implements WorkloadIdentities {
     this.#viewsBySelectors.remove(view);
     for (const cached of view.matches) {
       cached.views.delete(view);
-      const isSurplus =
-        cached.entry.disablesX509SvidPrefetch || this.#requested > this.#options.maximumPrefetched;
-      if (view.needsSvids && isSurplus && !isWatched(cached)) this.#release(cached);
+      if (view.needsSvids && this.#requests.isSurplus(cached) && !cached.isWatched)
+        this.#requests.release(cached);
     }
     view.matches.clear();
   }
-
-  /** Asks for SVIDs ahead of any caller, as far as the limit allows. */
-  #prefetch(): void {
-    if (this.#requested >= Math.min(this.#options.maximumPrefetched, this.#entries.size)) return;
-    for (const cached of this.#entries.values()) {
-      if (this.#requested >= this.#options.maximumPrefetched) return;
-      if (!cached.isRequested && !cached.entry.disablesX509SvidPrefetch) this.#request(cached);
-    }
-  }
-
-  #request(cached: CachedEntry): void {
-    cached.isRequested = true;
-    cached.isSettled = false;
-    this.#requested += 1;
-    this.#demand?.need(cached.entry);
-  }
-
-  #release(cached: CachedEntry): void {
-    if (!cached.isRequested) return;
-    cached.isRequested = false;
-    cached.isSettled = false;
-    cached.svid = undefined;
-    this.#requested -= 1;
-    this.#demand?.release(cached.entry.id);
-  }
-}
-
-/** Whether a caller wants its X.509-SVID. */
-function isWatched({ views }: CachedEntry): boolean {
-  for (const view of views) if (view.needsSvids) return true;
-  return false;
-}
-
-function link(view: CacheView, cached: CachedEntry): void {
-  view.matches.add(cached);
-  cached.views.add(view);
-}
-
-function settle(cached: CachedEntry, touched: Set<CacheView>): void {
-  cached.isSettled = true;
-  for (const view of cached.views) touched.add(view);
-}
-
-function refresh(views: Iterable<CacheView>): void {
-  for (const view of views) view.refresh();
-}
-
-function withHint(svid: X509Svid, hint: string | undefined): X509Svid {
-  return svid.hint === hint ? svid : { ...svid, hint };
 }

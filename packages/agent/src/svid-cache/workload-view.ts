@@ -86,3 +86,7 @@ export class WorkloadView<Update> implements CacheView {
     if (this.#subscribers.delete(subscriber) && this.#subscribers.size === 0) this.#options.abandon(this);
   }
 }
+
+export function refresh(views: Iterable<CacheView>): void {
+  for (const view of views) view.refresh();
+}

@@ -8,6 +8,7 @@ import { SetBacks } from '@bonafide/shared/runtime/set-backs';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { BatchPace } from './batch-pace.js';
 import { DueQueue } from './due-queue.js';
+import { ExpiryWatch } from './expiry-watch.js';
 import { renewalTimeOfNew, renewalTimeOfStored, type RenewalPolicy } from './renewal-time.js';
 import { Setbacks } from './setbacks.js';
 import { SigningQueue } from './signing-queue.js';
@@ -44,12 +45,11 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
   readonly #lapsed = new Set<string>();
   readonly #queue = new SigningQueue();
   readonly #due = new DueQueue();
-  readonly #expiring = new DueQueue();
+  readonly #expiring: ExpiryWatch;
   readonly #setbacks: Setbacks;
   readonly #pace: BatchPace;
   readonly #setBacks: SetBacks;
   readonly #workAlarm: Alarm;
-  readonly #expiryAlarm: Alarm;
 
   constructor(options: BatchRenewalOptions<Svid>) {
     this.#options = options;
@@ -58,7 +58,7 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
     this.#pace = new BatchPace(random);
     this.#setBacks = new SetBacks(options.clock);
     this.#workAlarm = new Alarm(options.clock);
-    this.#expiryAlarm = new Alarm(options.clock);
+    this.#expiring = new ExpiryWatch(options.clock);
   }
 
   /** Takes up SVIDs of an earlier run, before anything is needed; those it had no time left to replace are replaced first. */
@@ -137,26 +137,24 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
   }
 
   /** Takes out what has expired until the signal fires, whether or not there is a server to sign anew. */
-  async runExpiry(signal: AbortSignal): Promise<void> {
-    const { clock, kind, log } = this.#options;
-    while (!signal.aborted) {
-      await this.#expiryAlarm.wait(this.#expiring.next(), signal);
-      const expired = this.#expiring.take(clock.now());
-      if (expired.length === 0) continue;
-      for (const id of expired) {
-        const spiffeId = kind.holder.svid(id)?.spiffeId;
-        log.error(
-          { entryId: id, spiffeId },
-          `the ${kind.name} of an entry has expired before it was renewed`,
-        );
-        this.#forget(id);
-        this.#lapsed.add(id);
-        kind.keeping?.remove(id);
-        this.#enqueue(id);
-      }
-      kind.holder.withdraw(expired);
-      this.#workAlarm.ring();
+  runExpiry(signal: AbortSignal): Promise<void> {
+    return this.#expiring.run((entryIds) => {
+      this.#lapse(entryIds);
+    }, signal);
+  }
+
+  #lapse(entryIds: readonly string[]): void {
+    const { kind, log } = this.#options;
+    const text = `the ${kind.name} of an entry has expired before it was renewed`;
+    for (const id of entryIds) {
+      log.error({ entryId: id, spiffeId: kind.holder.svid(id)?.spiffeId }, text);
+      this.#forget(id);
+      this.#lapsed.add(id);
+      kind.keeping?.remove(id);
+      this.#enqueue(id);
     }
+    kind.holder.withdraw(entryIds);
+    this.#workAlarm.ring();
   }
 
   /** After the clock was set back: SVIDs may begin in the future, and what was refused because of the clock may now be had. */
@@ -253,7 +251,6 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
   #schedule(entryId: string, svid: Svid, renewAt: Date): void {
     this.#due.set(entryId, renewAt);
     this.#expiring.set(entryId, this.#options.kind.validityOf(svid).notAfter);
-    this.#expiryAlarm.ring();
     this.#workAlarm.ring();
   }
 

@@ -2,27 +2,22 @@
  * WIT-SVIDs for the callers of the Workload API (section 7): each entry that somebody watches has one with a key of its own, renewed
  * around half life. Nothing of it is written to disk.
  */
-import type { KeyObject } from 'node:crypto';
 import type { TokenAuthority } from '@bonafide/shared/bundle/trust-bundle';
-import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
-import { jwsAlgorithmFor } from '@bonafide/shared/crypto/jws-algorithm';
 import type { KeyType } from '@bonafide/shared/crypto/key-type';
-import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
-import { verifyWitSvid } from '@bonafide/shared/jwt/verify-wit-svid';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
 import { addSeconds, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { trustDomainOf, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { WitSvid } from '@bonafide/shared/svid/wit-svid';
 import type { SvidCache } from '../svid-cache/svid-cache.js';
 import { BatchRenewal } from '../svid-renewal/batch-renewal.js';
 import { DueQueue } from '../svid-renewal/due-queue.js';
-import { mapInWindow } from '../svid-renewal/map-in-window.js';
 import type { Obtained, SvidHolder } from '../svid-renewal/svid-kind.js';
-import { isTrustedKey, verifyOnceKeyIsKnown } from './token-authorities.js';
-import type { WitSigningResult, WitSvidSigner } from './wit-svid-signer.js';
+import { obtainWitSvids, witAuthorities } from './obtain-wit-svids.js';
+import { isTrustedKey } from './token-authorities.js';
+import type { WitSvidSigner } from './wit-svid-signer.js';
 import { WitWatch, type WitListener, type WatchedEntry } from './wit-watch.js';
 
 interface WitSvidsOptions {
@@ -33,13 +28,6 @@ interface WitSvidsOptions {
   readonly random: () => number;
   readonly clock: Clock;
   readonly log: Logger;
-}
-
-interface PreparedKey {
-  readonly entry: RegistrationEntry;
-  readonly privateKey: KeyObject;
-  /** SubjectPublicKeyInfo, DER. */
-  readonly publicKey: Buffer;
 }
 
 /** A workload that restarts finds what it had. */
@@ -201,30 +189,20 @@ export class WitSvids implements SvidHolder<WitSvid> {
     entries: readonly RegistrationEntry[],
     signal: AbortSignal,
   ): Promise<readonly Obtained<WitSvid>[]> {
-    const { keyType, signer } = this.#options;
-    const algorithm = jwsAlgorithmFor(keyType);
-    const prepared = await mapInWindow(entries, async (entry): Promise<PreparedKey> => {
-      const privateKey = await generatePrivateKey(keyType);
-      return { entry, privateKey, publicKey: exportSpki(privateKey) };
-    });
-    let results: readonly WitSigningResult[];
+    const { cache, clock, keyType } = this.#options;
+    const signer: WitSvidSigner = {
+      sign: async (...request) => {
+        const results = await this.#options.signer.sign(...request);
+        this.#unavailable = undefined;
+        return results;
+      },
+    };
     try {
-      results = await signer.sign(
-        prepared.map(({ entry, publicKey }) => ({ entryId: entry.id, publicKey, algorithm })),
-        signal,
-      );
-      this.#unavailable = undefined;
+      return await obtainWitSvids(entries, { cache, clock, keyType, signer, signal });
     } catch (error) {
       if (hasReason(error, 'unimplemented')) this.#refuse(entries, error);
       throw error;
     }
-    return mapInWindow(prepared, async (request, index): Promise<Obtained<WitSvid>> => {
-      try {
-        return { kind: 'svid', svid: await this.#read(request, results[index], signal) };
-      } catch (error) {
-        return { kind: 'failed', error };
-      }
-    });
   }
 
   /** Section 7: callers are to know that there are none to be had. */
@@ -238,36 +216,8 @@ export class WitSvids implements SvidHolder<WitSvid> {
     }
   }
 
-  /** @throws BonafideError when the answer is a refusal, or not what was asked for. */
-  async #read(
-    { entry, privateKey, publicKey }: PreparedKey,
-    result: WitSigningResult | undefined,
-    signal: AbortSignal,
-  ): Promise<WitSvid> {
-    if (result === undefined) throw new BonafideError('internal', 'the server sent no result for it');
-    if (result.kind === 'refused') throw result.error;
-    const { cache, clock } = this.#options;
-    const { token } = result;
-    const verified = await verifyOnceKeyIsKnown(
-      () => verifyWitSvid({ token, bundle: (trustDomain) => cache.bundle(trustDomain), now: clock.now() }),
-      { token, authorities: () => this.#authorities(entry.spiffeId), clock, signal },
-    );
-    const { spiffeId, expiresAt, keyId, issuedAt = clock.now() } = verified;
-    if (spiffeId !== entry.spiffeId) {
-      throw new BonafideError('internal', `the server issued ${spiffeId} for an entry of ${entry.spiffeId}`);
-    }
-    if (!exportSpki(verified.confirmationKey).equals(publicKey)) {
-      throw new BonafideError('internal', 'the server issued a WIT-SVID for another key');
-    }
-    if (expiresAt <= clock.now()) {
-      const message = `the WIT-SVID has expired already, at ${expiresAt.toISOString()}; compare the clocks of this node and the server`;
-      throw new BonafideError('internal', message);
-    }
-    return { spiffeId, token, privateKey, issuedAt, expiresAt, keyId, hint: entry.hint };
-  }
-
   #authorities(spiffeId: SpiffeId): readonly TokenAuthority[] {
-    return this.#options.cache.bundle(trustDomainOf(spiffeId))?.witAuthorities ?? [];
+    return witAuthorities(this.#options.cache, spiffeId);
   }
 }
 
