@@ -1,0 +1,52 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
+import { openStore } from '../store/open-store.js';
+
+const LOADER = fileURLToPath(new URL('../../../testing/src/typescript-source.mjs', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('quarantine-until-killed.ts', import.meta.url));
+
+async function quarantineUntilKilled(path: string, auditPath: string, prefix: string): Promise<string[]> {
+  const argv = ['--conditions=@bonafide/source', '--import', LOADER, PROGRAM, path, auditPath, prefix];
+  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.setEncoding('utf8');
+  child.stdout.on('data', (chunk: string) => {
+    output += chunk;
+    if (output.split('\n').length > 10) child.kill('SIGKILL');
+  });
+  const [, signal] = (await once(child, 'close')) as [number | null, string | null];
+  expect(signal).toBe('SIGKILL');
+  return output.split('\n').slice(0, -1);
+}
+
+it('kill -9 loses no quarantine whose verdict was out, nor its audit event, nor its record', async () => {
+  using directory = createTemporaryDirectory();
+  const path = directory.join('store.sqlite3');
+  const auditPath = directory.join('audit.log');
+  for (const prefix of ['a', 'b']) {
+    const told = await quarantineUntilKilled(path, auditPath, prefix);
+    expect(told.length).toBeGreaterThanOrEqual(10);
+    const audit = readFileSync(auditPath, 'utf8');
+    const store = await openStore({ path, log: silentLogger });
+    for (const text of told) {
+      const agentId = parseSpiffeId(text);
+      expect((await store.nodes.get(agentId))?.quarantine?.findings).toMatchObject([{ kind: 'policy' }]);
+      expect(await store.nodeProofs.get(agentId)).toMatchObject({ record: 'bad' });
+      expect(audit).toContain(`"event":"agent_quarantined","agent_id":"${text}"`);
+    }
+    // Node and record were written together, or not at all.
+    for await (const nodes of store.nodes.all()) {
+      for (const { agentId, quarantine } of nodes) {
+        const isNoted = (await store.nodeProofs.get(agentId)) !== undefined;
+        expect([agentId, quarantine !== undefined]).toEqual([agentId, isNoted]);
+      }
+    }
+    await store.close();
+  }
+}, 300_000);
