@@ -34,7 +34,7 @@ beforeEach(async () => {
   await server.createEntry(agentIdOf(joinToken), '/web', { selectors: [OWN_SELECTOR] });
   agent = await InProcessAgent.start({ server, joinToken });
   await agent.fetched('the first SVID');
-});
+}, 60_000);
 afterEach(async () => {
   await agent[Symbol.asyncDispose]();
   await server[Symbol.asyncDispose]();
