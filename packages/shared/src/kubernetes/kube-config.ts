@@ -102,7 +102,7 @@ function chooseContext(yaml: string): {
 function parseConfig(yaml: string): z.infer<typeof kubeConfigSchema> {
   let value: unknown;
   try {
-    value = parse(yaml, { prettyErrors: false });
+    value = parse(yaml, { prettyErrors: false, logLevel: 'error' });
   } catch (cause) {
     throw invalidArgument(`it is no YAML: ${errorMessage(cause)}`, cause);
   }
