@@ -14,7 +14,7 @@ const READY_LIMIT_MS = 60_000;
 const LISTENING = '00010000';
 const HOW_TO_INSTALL = 'install swtpm and swtpm-tools (Debian: apt-get install swtpm swtpm-tools)';
 
-export type SwtpmBank = 'sha1' | 'sha256' | 'sha384' | 'sha512';
+type SwtpmBank = 'sha1' | 'sha256' | 'sha384' | 'sha512';
 
 export interface LaunchSwtpmOptions {
   /** Where its state and its socket go, and stay when it stops; a temporary folder unless told. */

@@ -28,7 +28,7 @@ export interface TpmQuoteAttest extends TpmAttestCommon {
   readonly pcrDigest: Buffer;
 }
 
-export interface TpmCertifyAttest extends TpmAttestCommon {
+interface TpmCertifyAttest extends TpmAttestCommon {
   readonly kind: 'certify';
   readonly name: Buffer;
   readonly qualifiedName: Buffer;
@@ -42,7 +42,7 @@ export const LARGEST_ATTEST_BYTES = 1024;
 const MAGIC = 0xff544347;
 const CERTIFY_TYPE = 0x8017;
 const QUOTE_TYPE = 0x8018;
-export const LONGEST_NAME_BYTES = 2 + LONGEST_DIGEST_BYTES;
+const LONGEST_NAME_BYTES = 2 + LONGEST_DIGEST_BYTES;
 
 /** @throws BonafideError `invalid_argument`. Nothing in it may be believed before its signature is verified. */
 export function parseTpmAttest(raw: Buffer): TpmAttest {

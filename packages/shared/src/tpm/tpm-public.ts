@@ -9,26 +9,26 @@ import { TpmWriter } from './tpm-writer.js';
 
 export type TpmCurve = 'P-256' | 'P-384';
 
-export interface TpmRsaKey {
+interface TpmRsaKey {
   readonly bits: number;
   readonly exponent: number;
   readonly modulus: Buffer;
 }
 
 /** Coordinates are as long as the curve's field. */
-export interface TpmEccKey {
+interface TpmEccKey {
   readonly curve: TpmCurve;
   readonly x: Buffer;
   readonly y: Buffer;
 }
 
-export interface TpmSymmetric {
+interface TpmSymmetric {
   readonly algorithm: number;
   readonly keyBits: number;
   readonly mode: number;
 }
 
-export interface TpmScheme {
+interface TpmScheme {
   readonly algorithm: number;
   /** Undefined where the scheme has none (RSAES). */
   readonly hash: TpmHash | undefined;
