@@ -72,7 +72,7 @@ export class ProofSchedule {
     });
     let pauseMs = LOOK_MS;
     try {
-      while (!signal.aborted) {
+      for (;;) {
         await sleep(clock, pauseMs, signal).catch(() => undefined); // only the signal ends it
         this.#time.passed(pauseMs, store.connection.state.kind === 'connected');
         if (signal.aborted) return;

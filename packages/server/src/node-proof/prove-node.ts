@@ -132,7 +132,7 @@ export class NodeProofs {
     if (isUnchanged) {
       lastProven.note(agentId, provenAt);
       // Somebody waits for it.
-      if (before?.requestedAt !== undefined) await lastProven.flush();
+      if (before.requestedAt !== undefined) await lastProven.flush();
     }
     const quarantine = isUnchanged ? node.quarantine : await this.#write(judged);
     onProven(agentId);

@@ -62,8 +62,14 @@ async function answer(
   { metrics, log }: MetricsEndpointOptions,
 ): Promise<void> {
   const [path] = url.split('?', 1);
-  if (path !== '/metrics') return end(response, 404, 'metrics are at /metrics\n');
-  if (method !== 'GET' && method !== 'HEAD') return end(response, 405, 'expected GET\n');
+  if (path !== '/metrics') {
+    end(response, 404, 'metrics are at /metrics\n');
+    return;
+  }
+  if (method !== 'GET' && method !== 'HEAD') {
+    end(response, 405, 'expected GET\n');
+    return;
+  }
   try {
     const text = await metrics.text();
     response.setHeader('content-type', metrics.contentType);
