@@ -23,9 +23,13 @@ const EK_PURPOSE = '2.23.133.8.1';
 const UNKNOWN_EXTENSION = '1.3.6.1.4.1.99999.1';
 const now = new Date();
 const hour = 3_600_000;
-const [past, longPast, future, farFuture] = [-1, -2, 1, 2].map(
-  (hours) => new Date(now.getTime() + hours * hour),
-);
+const hoursFromNow = (hours: number): Date => new Date(now.getTime() + hours * hour);
+const [past, longPast, future, farFuture] = [
+  hoursFromNow(-1),
+  hoursFromNow(-2),
+  hoursFromNow(1),
+  hoursFromNow(2),
+] as const;
 
 const root = await createTestParty({ name: 'root', isCa: true });
 const upper = await createTestParty({ name: 'upper', isCa: true, issuer: root });
@@ -233,8 +237,8 @@ describe('verifyCertificatePath refuses', () => {
       issuer: root.subject,
       subject: leaf.subject,
       spki: leaf.privateKey.asymmetricKeyType === 'ec' ? spkiOf(leaf) : Buffer.alloc(0),
-      notBefore: past ?? now,
-      notAfter: future ?? now,
+      notBefore: past,
+      notAfter: future,
       extensions: [encodeX509Extension(OID.basicConstraints, true, derSequence())],
     } as const;
     const tbs = encodeTbsCertificate(fields);

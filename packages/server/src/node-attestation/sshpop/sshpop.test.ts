@@ -223,7 +223,7 @@ describe('sshpop refuses', () => {
     const stale: Answer = () =>
       answerBy(host)(Buffer.from(JSON.stringify({ Nonce: randomBytes(32).toString('base64') })));
     await expect(attest(attestor, host, stale)).rejects.toMatchObject(denied);
-    let seen = Buffer.alloc(0);
+    let seen: Buffer = Buffer.alloc(0);
     await attest(attestor, host, (message) => (seen = answerBy(host)(message)));
     await expect(attest(attestor, host, () => seen)).rejects.toMatchObject(denied);
   });

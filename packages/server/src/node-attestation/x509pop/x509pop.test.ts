@@ -195,7 +195,7 @@ describe('x509pop refuses', () => {
 
   it('an answer that was good once', async () => {
     const attestor = await create();
-    let seen = Buffer.alloc(0);
+    let seen: Buffer = Buffer.alloc(0);
     await attest(attestor, { answer: (message) => (seen = answerBy(node)(message)) });
     await expect(attest(attestor, { answer: () => seen })).rejects.toMatchObject(denied);
   });
