@@ -64,7 +64,7 @@ describe.skipIf(!swtpmIsInstalled())('the tpm attestor, with a software TPM', ()
     const parsed: TpmConfig = tpm.configSchema.parse({
       ek_roots: [directory.join('roots.pem')],
       ...config,
-    } as Config);
+    });
     const signal = new AbortController().signal;
     const trustDomain = parseTrustDomain('example.org');
     return tpm.create(parsed, { trustDomain, clock, log: silentLogger, store, signal });
