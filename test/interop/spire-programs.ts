@@ -77,8 +77,20 @@ export interface SpireServer {
   readonly port: number;
 }
 
-/** Of trust domain example.org, with join tokens and SQLite. */
-export async function launchSpireServer(directory: string, settings = ''): Promise<SpireServer> {
+/** A node attestor of either program: its name and its settings, HCL. */
+interface SpireNodeAttestor {
+  readonly type: string;
+  readonly settings: string;
+}
+
+const JOIN_TOKEN: SpireNodeAttestor = { type: 'join_token', settings: '' };
+
+/** Of trust domain example.org, with join tokens unless told, and SQLite. */
+export async function launchSpireServer(
+  directory: string,
+  settings = '',
+  nodeAttestor = JOIN_TOKEN,
+): Promise<SpireServer> {
   const port = await findFreePort();
   const socket = join(directory, 'spire-server.sock');
   const data = join(directory, 'spire-server');
@@ -92,7 +104,7 @@ export async function launchSpireServer(directory: string, settings = ''): Promi
     }
     plugins {
       DataStore "sql" { plugin_data { database_type = "sqlite3" connection_string = "${join(data, 'db.sqlite3')}" } }
-      NodeAttestor "join_token" { plugin_data {} }
+      NodeAttestor "${nodeAttestor.type}" { plugin_data { ${nodeAttestor.settings} } }
       KeyManager "disk" { plugin_data { keys_path = "${join(data, 'keys.json')}" } }
     }`,
   );
@@ -103,12 +115,14 @@ export interface SpireAgentOptions {
   readonly directory: string;
   readonly serverPort: number;
   readonly bundlePath: string;
-  readonly joinToken: string;
+  /** The evidence, unless there is another attestor. */
+  readonly joinToken?: string;
+  readonly nodeAttestor?: SpireNodeAttestor;
 }
 
 /** With its keys in memory and the unix workload attestor. */
 export async function launchSpireAgent(options: SpireAgentOptions): Promise<SpireProgram> {
-  const { directory, serverPort, bundlePath, joinToken } = options;
+  const { directory, serverPort, bundlePath, joinToken, nodeAttestor = JOIN_TOKEN } = options;
   const socket = join(directory, 'public', 'api.sock');
   const data = join(directory, 'spire-agent');
   await mkdir(data, { mode: 0o700 });
@@ -118,10 +132,10 @@ export async function launchSpireAgent(options: SpireAgentOptions): Promise<Spir
     `agent {
       trust_domain = "example.org" server_address = "127.0.0.1" server_port = "${serverPort}"
       socket_path = "${socket}" data_dir = "${data}" trust_bundle_path = "${bundlePath}"
-      join_token = "${joinToken}" log_level = "INFO"
+      ${joinToken === undefined ? '' : `join_token = "${joinToken}"`} log_level = "INFO"
     }
     plugins {
-      NodeAttestor "join_token" { plugin_data {} }
+      NodeAttestor "${nodeAttestor.type}" { plugin_data { ${nodeAttestor.settings} } }
       KeyManager "memory" { plugin_data {} }
       WorkloadAttestor "unix" { plugin_data {} }
     }`,
