@@ -15,7 +15,7 @@ import {
 import { z } from 'zod';
 import { configuredAgentId, parseAgentPathTemplate } from '../agent-path-template.js';
 import type { NodeAttestorHost, NodeAttestorPlugin } from '../node-attestor.js';
-import { WatchedFile } from '../tpm/watched-file.js';
+import { WatchedFile } from '../watched-file.js';
 import { checkHostCertificate } from './check-host-certificate.js';
 
 const TYPE = 'sshpop';

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { parseEkHash } from './parse-hex-digest.js';
-import type { FileText } from './watched-file.js';
+import type { FileText } from '../watched-file.js';
 
 export interface DigestList {
   /** Lower-case hex. */

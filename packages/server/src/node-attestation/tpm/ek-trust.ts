@@ -15,7 +15,7 @@ import {
   type CertifiedEk,
 } from './ek-certificate.js';
 import type { TpmConfig } from './tpm-config.js';
-import { WatchedFile } from './watched-file.js';
+import { WatchedFile } from '../watched-file.js';
 
 export interface TrustedEk {
   readonly public: TpmPublic;

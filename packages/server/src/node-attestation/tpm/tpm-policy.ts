@@ -5,7 +5,7 @@ import type { NodeAttestorHost } from '../node-attestor.js';
 import { parseImaAllowList, type DigestList } from './digest-list.js';
 import { goldenSetsSchema, unquotedPart, type GoldenPcrs, type GoldenSets } from './golden-sets.js';
 import type { TpmPolicyConfig } from './tpm-config.js';
-import { WatchedFile, type FileText } from './watched-file.js';
+import { WatchedFile, type FileText } from '../watched-file.js';
 
 export interface CurrentPolicy {
   readonly config: TpmPolicyConfig;

@@ -15,7 +15,7 @@ import {
 import { pathOf } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { configuredAgentId, parseAgentPathTemplate } from '../agent-path-template.js';
 import type { NodeAttestorHost, NodeAttestorPlugin } from '../node-attestor.js';
-import { WatchedFile } from '../tpm/watched-file.js';
+import { WatchedFile } from '../watched-file.js';
 import { certificateFacts, TEMPLATE_FIELDS } from './certificate-facts.js';
 import { x509PopConfigSchema, type X509PopConfig } from './x509pop-config.js';
 
