@@ -92,6 +92,8 @@ class KeptIdentity implements AsyncDisposable {
       attest: (scope) => attestAgent({ connection, attestor, trustDomain, signal: scope }),
       canAttest: () => !attestor.isSpent,
       isTainted: () => false,
+      isAlwaysPatient: () => false,
+      onQuarantined: () => undefined,
       explain: errorMessage,
       policy: { availabilityTargetSeconds: undefined, random: () => 0.5 },
       ...{ clock, log },

@@ -98,7 +98,7 @@ function actionOf({ headers, body }: StandInRequest): string {
 function scopeOf({ headers }: StandInRequest): string {
   const [, key, region, service] =
     /^AWS4-HMAC-SHA256 Credential=([^/]+)\/\d{8}\/([^/]+)\/([^/]+)\/aws4_request/.exec(
-      headers.authorization === undefined ? '' : String(headers.authorization),
+      String(headers['authorization'] ?? ''),
     ) ?? [];
   return `${key ?? 'nobody'} ${service ?? '?'}/${region ?? '?'}`;
 }

@@ -41,7 +41,7 @@ const GOOD: readonly ObjectAttribute[] = [
   'sign',
 ];
 const MAGIC = 0xff544347;
-export const QUOTE_TYPE = 0x8018;
+const QUOTE_TYPE = 0x8018;
 export const CERTIFY_TYPE = 0x8017;
 
 export class ForgedAttestationKey {

@@ -5,7 +5,7 @@ import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { z } from 'zod';
 
 /** One attempt to attest, as the attestor sees it. */
-export interface AttestationExchange {
+interface AttestationExchange {
   /** SHA-256 of the CSR whose key the agent will hold, for evidence that is bound to it. */
   readonly csrHash: Buffer;
   /**

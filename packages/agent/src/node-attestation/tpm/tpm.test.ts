@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { encodePem } from '@bonafide/shared/crypto/pem';
-import { silentLogger, type Logger } from '@bonafide/shared/runtime/logger';
+import { createLogger, silentLogger, type Logger } from '@bonafide/shared/runtime/logger';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { makeCredential } from '@bonafide/shared/tpm/make-credential';
@@ -20,7 +20,6 @@ import { verifyQuote } from '@bonafide/shared/tpm/verify-quote';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { launchSwtpm, swtpmIsInstalled, type Swtpm } from '@bonafide/testing/launch-swtpm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { pino } from 'pino';
 import type { NodeAttestor } from '../node-attestor.js';
 import { tpm } from './tpm.js';
 
@@ -191,8 +190,8 @@ describe.skipIf(!swtpmIsInstalled())('the tpm attestor, with a software TPM (swt
   });
 
   it('goes without a log that is not there, and says so once', async () => {
-    const lines: string[] = [];
-    const log = pino({}, { write: (line) => lines.push(line) });
+    const file = directory.join('agent.log');
+    const log = createLogger({ level: 'info', format: 'json', file });
     const node = attestor({}, log);
     const verifier = new Verifier([
       { wantsEventLog: true, imaFrom: 0 },
@@ -204,6 +203,7 @@ describe.skipIf(!swtpmIsInstalled())('the tpm attestor, with a software TPM (swt
       expect(answer.eventLog).toBeUndefined();
       expect(answer.ima).toBeUndefined();
     }
+    const lines = (await readFile(file, 'utf8')).split('\n');
     expect(lines.filter((line) => line.includes('boot log'))).toHaveLength(1);
     expect(lines.filter((line) => line.includes('IMA list'))).toHaveLength(1);
   });

@@ -21,7 +21,7 @@ import { BootRecords, DEFAULT_EVENT_LOG_PATH, DEFAULT_IMA_LIST_PATH } from './bo
 import { readEndorsementCertificates } from './ek-certificate-file.js';
 import { onThisNode, openDevice } from './open-device.js';
 
-export const DEFAULT_TPM_DEVICE = '/dev/tpmrm0';
+const DEFAULT_TPM_DEVICE = '/dev/tpmrm0';
 
 const configSchema = z.strictObject({
   device: parsedString((path) => {

@@ -2,10 +2,10 @@
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { addExamples, integerBetween, repeatedOption } from '@bonafide/shared/cli/option-values';
 import { outputOption, type OutputFormat } from '@bonafide/shared/cli/output';
+import { formatYaml } from '@bonafide/shared/config/format-yaml';
 import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { Baseline__Output } from '@bonafide/shared/rpc/gen/bonafide/attestation/v1/Baseline';
 import type { Command } from 'commander';
-import { stringify } from 'yaml';
 import { printMessage } from '../print-message.js';
 import { withServer } from '../server-connection.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
@@ -65,7 +65,5 @@ function goldenYaml(
     `# Secure Boot: ${secureBoot === '' ? 'not proven' : secureBoot === 'true' ? 'on' : 'off'}`,
     ...dbAuthorities.map((authority) => `# db authority: ${authority}`),
   ];
-  // Quoted, for a digest of digits alone would be read as a number.
-  const yaml = stringify({ [wanted.name]: banks }, { defaultStringType: 'QUOTE_DOUBLE', lineWidth: 0 });
-  return `${comments.join('\n')}\n${yaml}`;
+  return `${comments.join('\n')}\n${formatYaml({ [wanted.name]: banks })}`;
 }

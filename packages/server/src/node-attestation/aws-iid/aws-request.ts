@@ -11,7 +11,7 @@ export interface AwsCredentials {
   readonly sessionToken?: string | undefined;
 }
 
-export type AwsService = 'ec2' | 'iam' | 'sts' | 'organizations';
+type AwsService = 'ec2' | 'iam' | 'sts' | 'organizations';
 
 export interface AwsRequest {
   readonly service: AwsService;

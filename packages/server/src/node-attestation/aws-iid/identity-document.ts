@@ -2,7 +2,7 @@
 import { decodeBase64 } from '@bonafide/shared/crypto/pem';
 import { parseSignedData } from '@bonafide/shared/crypto/signed-data';
 import { isSignerCertificate, verifySignedData } from '@bonafide/shared/crypto/verify-signed-data';
-import type { BonafideError} from '@bonafide/shared/errors/bonafide-error';
+import type { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { hasReason, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { parseUniqueJsonObject } from '@bonafide/shared/jwt/unique-json';
 import { z } from 'zod';

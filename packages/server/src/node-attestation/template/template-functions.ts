@@ -107,11 +107,7 @@ export const TEMPLATE_FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map
     coalesce: ofValues(1, MOST_ARGUMENTS, (...values) => values.find((value) => !isEmpty(value)) ?? ''),
     empty: ofValues(1, 1, (value) => isEmpty(value)),
     ternary: ofValues(3, 3, (yes, no, condition) => (condition === true ? yes : no)),
-    hasKey: ofValues(
-      2,
-      2,
-      (value, key) => isFields(value) && Object.hasOwn(value, textOf(key, 'the name')),
-    ),
+    hasKey: ofValues(2, 2, (value, key) => isFields(value) && Object.hasOwn(value, textOf(key, 'the name'))),
     get: ofValues(2, 2, (value, key) => index(value, textOf(key, 'the name'))),
     list: ofValues(0, MOST_ARGUMENTS, (...values) => values),
     first: ofList((list) => list[0] ?? ''),

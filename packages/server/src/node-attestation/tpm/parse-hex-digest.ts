@@ -16,7 +16,7 @@ export function parseEkHash(text: string): string {
 }
 
 /** @returns it in lower case. @throws BonafideError `invalid_argument`. */
-export function parsePcrDigest(text: string): string {
+function parsePcrDigest(text: string): string {
   if (/^[0-9a-fA-F]+$/.test(text) && DIGEST_HEX_DIGITS.has(text.length)) return text.toLowerCase();
   throw invalidArgument(`${shown(text)} is not a digest; expected 40, 64, 96 or 128 hexadecimal digits`);
 }

@@ -66,7 +66,7 @@ export class SshReader {
   }
 }
 
-export function sshString(content: Buffer | string): Buffer {
+function sshString(content: Buffer | string): Buffer {
   const bytes = Buffer.from(content);
   const length = Buffer.alloc(4);
   length.writeUInt32BE(bytes.length);
