@@ -29,6 +29,14 @@ export interface PresentedBoot {
   readonly quoted: QuotedPcrs;
 }
 
+export interface UnexplainedPcr {
+  readonly bank: PcrBank;
+  readonly pcr: number;
+  /** Lower-case hex. */
+  readonly replayed: string;
+  readonly quoted: string;
+}
+
 /**
  * @throws BonafideError invalid_argument when the log is malformed or lacks a quoted bank; permission_denied when it does
  *   not lead to the quoted PCRs
@@ -39,33 +47,45 @@ export function judgeBoot({ log: raw, quoted }: PresentedBoot): BootState {
     return { hasLog: false, secureBoot: undefined, secureBootProblem, summary: undefined };
   }
   const log = parseEventLog(raw);
-  for (const [bank, values] of quoted) {
-    expectReplay(log, bank, values);
+  const [unexplained] = unexplainedPcrs(log, quoted);
+  if (unexplained !== undefined) {
+    const { bank, pcr } = unexplained;
+    throw new BonafideError(
+      'permission_denied',
+      `the boot log does not lead to the quoted PCR ${pcr} of the ${bank} bank`,
+    );
   }
   const strongest = PCR_BANKS.findLast((bank) => quoted.has(bank));
   const summary = strongest === undefined ? undefined : summarizeEventLog(log, strongest);
-  return { hasLog: true, ...secureBootOf(log, quoted), summary };
+  return { hasLog: true, ...provenSecureBoot(log, quoted), summary };
 }
 
-/** A PCR that the log does not mention must be as it was at reset, or leaving events out would hide them. */
-function expectReplay(log: EventLog, bank: PcrBank, quoted: ReadonlyMap<number, Buffer>): void {
-  const replayed = replayEventLog(log, bank);
-  for (const pcr of LOGGED_PCRS) {
-    const value = quoted.get(pcr);
-    if (value !== undefined && !value.equals(replayed.get(pcr) ?? Buffer.alloc(value.length))) {
-      throw new BonafideError(
-        'permission_denied',
-        `the boot log does not lead to the quoted PCR ${pcr} of the ${bank} bank`,
-      );
-    }
-  }
+/**
+ * Those that the log does not lead to, in every quoted bank. A PCR that the log does not mention must be as it was at reset, or leaving
+ * events out would hide them.
+ * @throws BonafideError invalid_argument when the log lacks a quoted bank
+ */
+export function unexplainedPcrs(log: EventLog, quoted: QuotedPcrs): readonly UnexplainedPcr[] {
+  return [...quoted].flatMap(([bank, values]) => {
+    const replayed = replayEventLog(log, bank);
+    return LOGGED_PCRS.flatMap((pcr) => {
+      const value = values.get(pcr);
+      if (value === undefined) return [];
+      const led = replayed.get(pcr) ?? Buffer.alloc(value.length);
+      return led.equals(value)
+        ? []
+        : [{ bank, pcr, replayed: led.toString('hex'), quoted: value.toString('hex') }];
+    });
+  });
 }
 
 /**
  * All banks must say the same: firmware that leaves a bank alone leaves it to whoever comes later. SHA-1 is not enough by
  * itself, because two different data with one digest can be made.
+ *
+ * @param log leads to PCR 7 as it was quoted
  */
-function secureBootOf(
+export function provenSecureBoot(
   log: EventLog,
   quoted: QuotedPcrs,
 ): Pick<BootState, 'secureBoot' | 'secureBootProblem'> {

@@ -1,10 +1,14 @@
 /** What a boot log is worth: whether its replay leads to the quoted PCRs in every bank, and what it then says of Secure Boot. */
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { PcrBank } from '@bonafide/shared/tpm/algorithm';
-import { LOGGED_PCRS } from '@bonafide/shared/tpm/boot-state';
+import {
+  provenSecureBoot,
+  unexplainedPcrs,
+  type QuotedPcrs,
+  type UnexplainedPcr,
+} from '@bonafide/shared/tpm/boot-state';
 import { summarizeEventLog } from '@bonafide/shared/tpm/compare-event-logs';
-import { parseEventLog, replayEventLog, type EventLog } from '@bonafide/shared/tpm/event-log';
-import { judgeSecureBoot } from '@bonafide/shared/tpm/secure-boot';
+import { parseEventLog, type EventLog } from '@bonafide/shared/tpm/event-log';
 import type { VerifiedQuote } from '@bonafide/shared/tpm/verify-quote';
 import type { BootLogVerdict } from './tpm-record.js';
 
@@ -14,14 +18,6 @@ export interface JudgedBootLog {
   readonly log: EventLog | undefined;
   /** PCRs that the log does not lead to. */
   readonly unexplained: readonly UnexplainedPcr[];
-}
-
-export interface UnexplainedPcr {
-  readonly bank: PcrBank;
-  readonly pcr: number;
-  /** Lower-case hex. */
-  readonly replayed: string;
-  readonly quoted: string;
 }
 
 const SECURE_BOOT_PCR = 7;
@@ -37,8 +33,9 @@ export function judgeBootLog(
   }
   try {
     const log = parseEventLog(raw);
-    const unexplained = [...quotes.values()].flatMap((quote) => unexplainedIn(log, quote));
-    const secureBoot = judgeIn(log, quotes, unexplained);
+    const quoted = new Map([...quotes].map(([name, { values }]) => [name, values]));
+    const unexplained = unexplainedPcrs(log, quoted);
+    const secureBoot = secureBootIn(log, quoted, unexplained);
     return {
       verdict: { kind: 'replayed', ...secureBoot, summary: summarizeEventLog(log, bank) },
       log,
@@ -50,43 +47,23 @@ export function judgeBootLog(
   }
 }
 
-function unexplainedIn(log: EventLog, { bank, values }: VerifiedQuote): readonly UnexplainedPcr[] {
-  const replayed = replayEventLog(log, bank);
-  return [...values].flatMap(([pcr, value]) => {
-    if (!LOGGED_PCRS.includes(pcr)) return [];
-    const led = replayed.get(pcr) ?? Buffer.alloc(value.length);
-    if (led.equals(value)) return [];
-    return [{ bank, pcr, replayed: led.toString('hex'), quoted: value.toString('hex') }];
-  });
-}
-
 type SecureBootVerdict = Pick<
   Extract<BootLogVerdict, { kind: 'replayed' }>,
   'secureBoot' | 'secureBootProblem'
 >;
 
-/** In every bank, and all must say the same: firmware that leaves a bank alone leaves it to whoever comes later. */
-function judgeIn(
+/** A bank in which PCR 7 is not what the log says, or not known, may be one that the firmware left to whoever came later. */
+function secureBootIn(
   log: EventLog,
-  quotes: ReadonlyMap<PcrBank, VerifiedQuote>,
+  quoted: QuotedPcrs,
   unexplained: readonly UnexplainedPcr[],
 ): SecureBootVerdict {
-  const isProven = [...quotes.values()].every(({ values }) => values.has(SECURE_BOOT_PCR));
-  if (!isProven || unexplained.some(({ pcr }) => pcr === SECURE_BOOT_PCR)) {
+  const isQuoted = [...quoted.values()].every((values) => values.has(SECURE_BOOT_PCR));
+  if (!isQuoted || unexplained.some(({ pcr }) => pcr === SECURE_BOOT_PCR)) {
     return { secureBootProblem: 'the boot log does not lead to PCR 7 as it was quoted' };
   }
-  try {
-    const states = [...quotes.keys()].map((bank) => {
-      const { isEnabled, isDebug, dbAuthorities } = judgeSecureBoot(log, bank);
-      return { isEnabled, isDebug, dbAuthorities: [...dbAuthorities].sort() };
-    });
-    const [state] = states;
-    if (state === undefined || states.some((other) => JSON.stringify(other) !== JSON.stringify(state))) {
-      return { secureBootProblem: 'the banks of PCRs do not agree on Secure Boot' };
-    }
-    return { secureBoot: state };
-  } catch (error) {
-    if (!(error instanceof BonafideError)) throw error;
-    return { secureBootProblem: error.message };
-  }
+  const { secureBoot, secureBootProblem } = provenSecureBoot(log, quoted);
+  if (secureBoot === undefined) return { secureBootProblem };
+  const { isEnabled, isDebug, dbAuthorities } = secureBoot;
+  return { secureBoot: { isEnabled, isDebug, dbAuthorities: [...dbAuthorities].sort() } };
 }
