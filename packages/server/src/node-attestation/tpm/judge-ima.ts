@@ -31,7 +31,8 @@ export class ImaExamination {
   constructor(allowed: DigestList, bank: PcrBank, from: ImaPosition | undefined) {
     this.#allowed = allowed;
     this.#bank = bank;
-    this.#from = from?.version === allowed.version && from.bank === bank ? from : undefined;
+    const isKnown = from?.version === allowed.version && from.bank === bank && from.count > 0;
+    this.#from = isKnown ? from : undefined;
   }
 
   /** From which entry the next piece is wanted. */
@@ -77,8 +78,10 @@ export class ImaExamination {
     { progress, entries, files, violations }: ImaMatch,
     quotes: ReadonlyMap<PcrBank, VerifiedQuote>,
   ): ImaVerdict {
-    const [first] = entries;
-    if (this.#from === undefined && first !== undefined) {
+    if (this.#from === undefined) {
+      const [first] = entries;
+      // A kernel that measures begins with the boot before it; without that, an empty list would vouch for anything.
+      if (first === undefined) return refused('nothing was measured; boot with an IMA policy');
       checkBootAggregate(first, new Map([...quotes].map(([bank, { values }]) => [bank, values])));
     }
     const strangers = files.filter(
