@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { hasReason } from '../errors/bonafide-error.js';
-import { recordedBoot, writeEventLog } from './boot-log/boot-log-fixtures.js';
+import { matchImaList, recordedBoot, writeEventLog } from './boot-log/boot-log-fixtures.js';
 import { firstDifference, summarizeEventLog } from './compare-event-logs.js';
 import { describeEvent } from './describe-event.js';
-import { MAXIMUM_EVENTS, parseEventLog, replayEventLog } from './event-log.js';
+import { MAXIMUM_EVENTS, parseEventLog, replayEventLog, type EventLog } from './event-log.js';
 import { parseImaList } from './ima-list.js';
-import { checkBootAggregate, matchImaList } from './match-ima-list.js';
+import { checkBootAggregate } from './match-ima-list.js';
 import { judgeSecureBoot } from './secure-boot.js';
 
 const CORRUPTIONS = 20_000;
@@ -48,6 +48,14 @@ function corrupt(bytes: Buffer, below: (limit: number) => number): Buffer {
   }
 }
 
+/** Each kind of event once a PCR, and all of PCR 7, whose form is judged: hashing the rest over and over shows nothing new. */
+function shortened({ banks, events }: EventLog): Buffer {
+  const kept = new Map(
+    events.map((event) => [event.pcr === 7 ? event.index : `${event.pcr} ${event.type}`, event]),
+  );
+  return writeEventLog({ banks, events: [...kept.values()] });
+}
+
 /** @returns whether it was refused; anything but a refusal of ours fails the test. */
 function isRefused(use: () => void): boolean {
   try {
@@ -66,22 +74,23 @@ describe(`${CORRUPTIONS} corruptions`, () => {
     'of boot logs are read or refused, and nothing else happens',
     () => {
       const below = numbers(1);
-      const logs = [recordedBoot('sb-off').raw, recordedBoot('sb-on').raw];
+      const logs = [shortened(recordedBoot('sb-off').log), recordedBoot('sb-on').raw];
       let refused = 0;
       let unprintable = 0;
+      const read = (raw: Buffer): void => {
+        const log = parseEventLog(raw);
+        unprintable += log.events.filter(
+          (event) => !/^[\x20-\x7e]{1,160}$/u.test(describeEvent(event)),
+        ).length;
+        for (const bank of log.banks) {
+          replayEventLog(log, bank);
+          judgeSecureBoot(log, bank);
+        }
+      };
+      for (const genuine of logs) read(genuine);
       for (let count = 0; count < CORRUPTIONS; count++) {
         const raw = corrupt(logs[count % 8 === 0 ? 1 : 0] ?? Buffer.alloc(0), below);
-        const wasRefused = isRefused(() => {
-          const log = parseEventLog(raw);
-          unprintable += log.events.filter(
-            (event) => !/^[\x20-\x7e]{1,160}$/u.test(describeEvent(event)),
-          ).length;
-          for (const bank of log.banks) {
-            replayEventLog(log, bank);
-            judgeSecureBoot(log, bank);
-          }
-        });
-        refused += wasRefused ? 1 : 0;
+        if (isRefused(() => void read(raw))) refused += 1;
       }
       expect(unprintable).toBe(0);
       expect(refused).toBeGreaterThan(CORRUPTIONS / 4);

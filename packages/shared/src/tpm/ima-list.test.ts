@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hasReason } from '../errors/bonafide-error.js';
-import { recordedBoot, uint32 } from './boot-log/boot-log-fixtures.js';
+import { matchImaList, recordedBoot, uint32 } from './boot-log/boot-log-fixtures.js';
 import { MAXIMUM_IMA_ENTRIES, MAXIMUM_IMA_LIST_BYTES, parseImaList } from './ima-list.js';
-import { bootAggregate, checkBootAggregate, matchImaList, templateHash } from './match-ima-list.js';
+import { bootAggregate, checkBootAggregate, templateHash } from './match-ima-list.js';
 
 const on = recordedBoot('sb-on');
 const pcr10 = on.quoted.get(10) ?? Buffer.alloc(0);
@@ -95,7 +95,7 @@ describe('the recorded IMA list', () => {
   });
 });
 
-describe('matchImaList', () => {
+describe('ImaWalk', () => {
   it('continues from any entry that was proven before', () => {
     for (let known = 0; known <= 19; known++) {
       const aggregate = extend(entries.slice(0, known).map((entry) => templateHash(entry, 'sha256')));

@@ -40,22 +40,26 @@ export interface ImaEntry {
 }
 
 /**
+ * One entry after the other, so that whoever reads a long list can let others have their turn.
  * @param raw the list, or the part of it that follows the entries which are known already
  * @throws BonafideError invalid_argument
  */
-export function parseImaList(raw: Buffer): readonly ImaEntry[] {
+export function* readImaEntries(raw: Buffer): Generator<ImaEntry, void, void> {
   if (raw.length > MAXIMUM_IMA_LIST_BYTES) {
     throw invalidArgument(`the IMA list has ${raw.length} bytes: expected at most ${MAXIMUM_IMA_LIST_BYTES}`);
   }
   const reader = new LittleEndianReader(raw, 'the IMA list');
-  const entries: ImaEntry[] = [];
-  while (!reader.isAtEnd) {
-    if (entries.length >= MAXIMUM_IMA_ENTRIES) {
+  for (let count = 0; !reader.isAtEnd; count++) {
+    if (count >= MAXIMUM_IMA_ENTRIES) {
       throw invalidArgument(`the IMA list has more than ${MAXIMUM_IMA_ENTRIES} entries`);
     }
-    entries.push(readEntry(reader));
+    yield readEntry(reader);
   }
-  return entries;
+}
+
+/** The same, all at once. */
+export function parseImaList(raw: Buffer): readonly ImaEntry[] {
+  return [...readImaEntries(raw)];
 }
 
 function readEntry(reader: LittleEndianReader): ImaEntry {

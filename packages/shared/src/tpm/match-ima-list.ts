@@ -16,49 +16,39 @@ export interface ImaProgress {
   readonly aggregate: Buffer;
 }
 
-export interface ImaMatch {
-  /** Hand it back with the next quote of this bank, for as long as the node was not restarted. */
-  readonly progress: ImaProgress;
-  /** The entries that the quote proves and `from` did not cover yet, in order; none when nothing was measured since. */
-  readonly entries: readonly ImaEntry[];
-  /** Their files, for an allow list; the boot aggregate is not among them. */
-  readonly files: readonly MeasuredFile[];
-  /** How many of the entries are violations: files that changed while they were measured. */
-  readonly violations: number;
-}
+/** Walks along a list, from its beginning or from where a quote led before, until it is where a quote says. */
+export class ImaWalk {
+  readonly #bank: PcrBank;
+  #count: number;
+  #aggregate: Buffer;
 
-/**
- * @param entries what follows the entries that `from` counts; the whole list without `from`
- * @param quoted PCR 10 as quoted in this bank
- * @throws BonafideError invalid_argument when no beginning of the list leads to the quoted value
- */
-export function matchImaList(
-  entries: readonly ImaEntry[],
-  { bank, quoted, from }: { readonly bank: PcrBank; readonly quoted: Buffer; readonly from?: ImaProgress },
-): ImaMatch {
-  const known = from ?? { count: 0, aggregate: Buffer.alloc(digestBytes(bank)) };
-  let aggregate = known.aggregate;
-  let matched = 0;
-  while (!aggregate.equals(quoted)) {
-    const entry = entries[matched];
-    if (entry === undefined) {
-      throw invalidArgument(
-        `no beginning of the IMA list leads to the quoted PCR 10 in the ${bank} bank: ${entries.length} entries tried`,
-      );
-    }
-    aggregate = createHash(bank).update(aggregate).update(templateHash(entry, bank)).digest();
-    matched++;
+  /** @param from where an earlier quote of this bank led, for as long as the node was not restarted */
+  constructor(bank: PcrBank, from?: ImaProgress) {
+    this.#bank = bank;
+    this.#count = from?.count ?? 0;
+    this.#aggregate = from?.aggregate ?? Buffer.alloc(digestBytes(bank));
   }
-  const proven = entries.slice(0, matched);
-  const files = proven.flatMap(({ file }, place) =>
-    file === undefined || (known.count + place === 0 && file.path === BOOT_AGGREGATE) ? [] : [file],
-  );
-  return {
-    progress: { count: known.count + matched, aggregate },
-    entries: proven,
-    files,
-    violations: proven.filter(({ file }) => file === undefined).length,
-  };
+
+  get progress(): ImaProgress {
+    return { count: this.#count, aggregate: this.#aggregate };
+  }
+
+  /** Whether the entries so far are what this value of PCR 10 proves. */
+  isAt(quoted: Buffer): boolean {
+    return this.#aggregate.equals(quoted);
+  }
+
+  /**
+   * @returns the entry's file, for an allow list; undefined for the boot aggregate and for a violation
+   * @throws BonafideError invalid_argument when the entry's own digest does not fit its data
+   */
+  take(entry: ImaEntry): MeasuredFile | undefined {
+    const extended = templateHash(entry, this.#bank);
+    this.#aggregate = createHash(this.#bank).update(this.#aggregate).update(extended).digest();
+    this.#count++;
+    const isBootAggregate = this.#count === 1 && entry.file?.path === BOOT_AGGREGATE;
+    return isBootAggregate ? undefined : entry.file;
+  }
 }
 
 /**

@@ -96,13 +96,13 @@ async function examineIma(
 ): Promise<ImaVerdict | undefined> {
   if (ima === undefined) return undefined;
   let piece = testimony;
-  let verdict = ima.examine(piece);
+  let verdict = await ima.examine(piece);
   while (verdict === undefined) {
     if (!interview.canAsk) return refused('it is too long to be shown in one proof');
     const banks = [...testimony.quotes.keys()];
     piece = await interview.ask({ banks, pcrs, wantsEventLog: false, imaFrom: ima.nextEntry });
     checkSameBoot(testimony, piece);
-    verdict = ima.examine(piece);
+    verdict = await ima.examine(piece);
   }
   return verdict;
 }

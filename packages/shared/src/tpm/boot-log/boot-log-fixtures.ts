@@ -1,8 +1,11 @@
 /** Boots that were recorded in virtual machines, and logs written anew from changed events, for tests. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { invalidArgument } from '../../errors/bonafide-error.js';
 import { algorithmOf, digestBytes, PCR_BANKS, type PcrBank } from '../algorithm.js';
 import { parseEventLog, type EventLog, type LogEvent } from '../event-log.js';
+import type { ImaEntry, MeasuredFile } from '../ima-list.js';
+import { ImaWalk, type ImaProgress } from '../match-ima-list.js';
 
 export interface RecordedBoot {
   readonly raw: Buffer;
@@ -96,6 +99,33 @@ export function writeLegacyLog(events: readonly Omit<LogEvent, 'index'>[]): Buff
       data,
     ]),
   );
+}
+
+export interface ImaMatch {
+  readonly progress: ImaProgress;
+  /** Those that the quote proves. */
+  readonly entries: readonly ImaEntry[];
+  readonly files: readonly MeasuredFile[];
+  readonly violations: number;
+}
+
+/** Walks the whole list. @throws BonafideError when no beginning of it leads to the quoted value. */
+export function matchImaList(
+  entries: readonly ImaEntry[],
+  { bank, quoted, from }: { readonly bank: PcrBank; readonly quoted: Buffer; readonly from?: ImaProgress },
+): ImaMatch {
+  const walk = new ImaWalk(bank, from);
+  const proven: ImaEntry[] = [];
+  const files: MeasuredFile[] = [];
+  while (!walk.isAt(quoted)) {
+    const entry = entries[proven.length];
+    if (entry === undefined) throw invalidArgument('no beginning of the IMA list leads to the quoted PCR 10');
+    const file = walk.take(entry);
+    proven.push(entry);
+    if (file !== undefined) files.push(file);
+  }
+  const violations = proven.filter(({ file }) => file === undefined).length;
+  return { progress: walk.progress, entries: proven, files, violations };
 }
 
 export function uint32(value: number): Buffer {
