@@ -113,6 +113,35 @@ describe('messages of the tpm attestor', () => {
     expect(() => parseTpmAnswer(more)).toThrow(`more than ${LARGEST_EVIDENCE_BYTES} bytes`);
   });
 
+  it.each([
+    ['{', '[],', ']}'],
+    ['{"quotes":[', '1,', '1]}'],
+    ['{"quotes":[{"pcrs":{', '"1":"",', '"2":""}}]}'],
+    ['{"quotes":', '[', ''],
+  ])('are refused unread when there are more values in them than any has: %s%s', (start, unit, end) => {
+    const count = Math.floor((LARGEST_EVIDENCE_BYTES - start.length - end.length) / unit.length);
+    const message = Buffer.from(start + unit.repeat(count) + end);
+    expect(() => parseTpmAnswer(message)).toThrow('TPM answer: more than 1024 values');
+    expect(() => parseTpmOffer(message)).toThrow('TPM offer: more than 131072 bytes');
+    expect(() => parseTpmChallenge(message)).toThrow('TPM challenge: more than 16384 bytes');
+  });
+
+  it('have room for all that they may have', () => {
+    const largest = { ...offer, ekCertificate: randomBytes(8192), ekPublic: randomBytes(1024) };
+    const ekChain = Array.from({ length: 8 }, () => randomBytes(8192));
+    const whole = { ...largest, ekChain, akPublic: randomBytes(1024) };
+    const written = formatTpmOffer(whole);
+    expect(formatTpmOffer(parseTpmOffer(written)).equals(written)).toBe(true);
+    const pcrs = new Map(Array.from({ length: 24 }, (_, pcr) => [pcr, randomBytes(64)] as const));
+    const banks = ['sha1', 'sha256', 'sha384', 'sha512'] as const;
+    const quotes = banks.map((bank) => ({
+      ...{ bank, pcrs, attest: randomBytes(1024), signature: randomBytes(1024) },
+    }));
+    const all = { ...answer, quotes, activeBanks: [...banks], eventLog: randomBytes(2 * 1024 * 1024) };
+    const answered = formatTpmAnswer(all);
+    expect(formatTpmAnswer(parseTpmAnswer(answered)).equals(answered)).toBe(true);
+  });
+
   it('bind a quote to one nonce and one key', () => {
     const bound = createHash('sha256').update('csr').digest();
     const data = quoteExtraData(challenge.nonce, bound);

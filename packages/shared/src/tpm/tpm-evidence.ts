@@ -17,6 +17,14 @@ export const LARGEST_IMA_LIST_BYTES = 8 * 1024 * 1024;
 export const MOST_CHALLENGES = 4;
 export const NONCE_BYTES = 32;
 
+/** Of the messages that have no lists of a machine in them. */
+const LARGEST_OFFER_BYTES = 128 * 1024;
+const LARGEST_CHALLENGE_BYTES = 16 * 1024;
+/**
+ * Several times what any message has. Its length alone does not bound the work: anybody may send an answer, and of small values there
+ * would be a million in it.
+ */
+const MOST_VALUES = 1024;
 const LARGEST_CERTIFICATE_BYTES = 8 * 1024;
 const MOST_CERTIFICATES = 8;
 const LARGEST_CREDENTIAL_BYTES = 1024;
@@ -75,12 +83,15 @@ export type TpmAnswerQuote = TpmAnswer['quotes'][number];
 
 /** @throws BonafideError `invalid_argument`. */
 export function parseTpmOffer(data: Buffer): TpmOffer {
-  return parseMessage(data, offerSchema, 'TPM offer');
+  return parseMessage(data, offerSchema, { what: 'TPM offer', largestBytes: LARGEST_OFFER_BYTES });
 }
 
 /** @throws BonafideError `invalid_argument`. */
 export function parseTpmChallenge(data: Buffer): TpmChallenge {
-  const challenge = parseMessage(data, challengeSchema, 'TPM challenge');
+  const challenge = parseMessage(data, challengeSchema, {
+    what: 'TPM challenge',
+    largestBytes: LARGEST_CHALLENGE_BYTES,
+  });
   if ((challenge.credential === undefined) !== (challenge.secret === undefined))
     throw invalidArgument('TPM challenge: credential and secret go together');
   return challenge;
@@ -88,7 +99,7 @@ export function parseTpmChallenge(data: Buffer): TpmChallenge {
 
 /** @throws BonafideError `invalid_argument`. */
 export function parseTpmAnswer(data: Buffer): TpmAnswer {
-  return parseMessage(data, answerSchema, 'TPM answer');
+  return parseMessage(data, answerSchema, { what: 'TPM answer', largestBytes: LARGEST_EVIDENCE_BYTES });
 }
 
 export function formatTpmOffer(offer: TpmOffer): Buffer {
@@ -117,13 +128,30 @@ export function quoteExtraData(nonce: Buffer, boundHash: Buffer): Buffer {
   return createHash('sha256').update(QUOTE_TAG).update(nonce).update(boundHash).digest();
 }
 
-function parseMessage<T>(data: Buffer, schema: z.ZodType<T>, what: string): T {
-  if (data.length > LARGEST_EVIDENCE_BYTES)
-    throw invalidArgument(`${what}: more than ${LARGEST_EVIDENCE_BYTES} bytes`);
+function parseMessage<T>(
+  data: Buffer,
+  schema: z.ZodType<T>,
+  { what, largestBytes }: { readonly what: string; readonly largestBytes: number },
+): T {
+  if (data.length > largestBytes) throw invalidArgument(`${what}: more than ${largestBytes} bytes`);
+  for (const mark of ',[{') {
+    if (occursMoreThan(MOST_VALUES, mark, data))
+      throw invalidArgument(`${what}: more than ${MOST_VALUES} values`);
+  }
   const parsed = schema.safeParse(parseUniqueJsonObject(data, what));
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw invalidArgument(`${what}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'malformed'}`);
+}
+
+/** Looks at no byte twice, and at few when there are many of them. */
+function occursMoreThan(most: number, mark: string, data: Buffer): boolean {
+  let at = -1;
+  for (let found = 0; found <= most; found += 1) {
+    at = data.indexOf(mark, at + 1);
+    if (at === -1) return false;
+  }
+  return true;
 }
 
 function formatMessage(message: TpmOffer | TpmChallenge | TpmAnswer): Buffer {
