@@ -13,6 +13,7 @@ import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { callContext } from '../access/call-context.js';
 import type { Caller } from '../access/caller.js';
+import { nameOfCaller } from '../access/name-of-caller.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { DecidedNode, NodeAdmissions, PendingNode } from '../node-admission/node-admissions.js';
 import type { NodeQuarantine } from '../node-proof/node-quarantine.js';
@@ -42,7 +43,11 @@ export function createNodeAdmissionHandlers(
   const decision = (
     { id, reason }: { readonly id: SPIFFEID__Output | null; readonly reason: string },
     caller: Caller,
-  ): DecidedNode => ({ agentId: agentIdFromProto(id), by: nameOf(caller), reason: checkReason(reason) });
+  ): DecidedNode => ({
+    agentId: agentIdFromProto(id),
+    by: nameOfCaller(caller),
+    reason: checkReason(reason),
+  });
 
   return {
     GetNodeState: unaryHandler(callContext, async ({ id }) => stateOf(agentIdFromProto(id))),
@@ -62,7 +67,7 @@ export function createNodeAdmissionHandlers(
 
     ReleaseAgent: unaryHandler(callContext, async ({ id }, _call, { caller }) => {
       const agentId = agentIdFromProto(id);
-      await quarantine.release(agentId, nameOf(caller));
+      await quarantine.release(agentId, nameOfCaller(caller));
       return stateOf(agentId);
     }),
 
@@ -93,22 +98,6 @@ export function createNodeAdmissionHandlers(
 
 function checkReason(reason: string): string {
   return textFromProto('reason', reason, LONGEST_REASON_BYTES);
-}
-
-/** As the audit log names callers. */
-function nameOf(caller: Caller): string {
-  switch (caller.kind) {
-    case 'local_admin':
-      return `uid:${caller.uid}`;
-    case 'admin':
-    case 'downstream':
-      return caller.spiffeId;
-    case 'agent':
-    case 'quarantined_agent':
-      return caller.agentId;
-    case 'anonymous':
-      return 'anonymous';
-  }
 }
 
 function pendingNodeToProto(node: PendingNode): PendingNodeProto {

@@ -7,6 +7,7 @@ import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
 import { sendRevisions } from '@bonafide/shared/rpc/revision-header';
 import { callContext } from '../access/call-context.js';
+import { nameOfCaller } from '../access/name-of-caller.js';
 import { secureBootWord } from '../node-attestation/tpm/judge-secure-boot.js';
 import { parseEkHash } from '../node-attestation/tpm/parse-hex-digest.js';
 import type { TpmEnrollments } from '../node-attestation/tpm/tpm-enrollments.js';
@@ -20,8 +21,8 @@ export function createTpmEnrollmentHandlers(
   tpms: TpmEnrollments,
 ): Handlers<'bonafide.attestation.v1.TpmEnrollment'> {
   return {
-    EnrollTpm: unaryHandler(callContext, async ({ ekHash, note }, _call, { log }) => {
-      const enrolled = await tpms.enroll(ekHashFrom('ek_hash', ekHash), note);
+    EnrollTpm: unaryHandler(callContext, async ({ ekHash, note }, _call, { caller, log }) => {
+      const enrolled = await tpms.enroll(ekHashFrom('ek_hash', ekHash), note, nameOfCaller(caller));
       log.info({ ek_hash: enrolled.ekHash }, 'TPM enrolled');
       return enrolledToProto(enrolled);
     }),
@@ -31,25 +32,25 @@ export function createTpmEnrollmentHandlers(
       return { tpms: items.map(enrolledToProto), nextPageToken: nextPageToken ?? '' };
     }),
 
-    RemoveEnrolledTpm: unaryHandler(callContext, async (request, call, { log }) => {
+    RemoveEnrolledTpm: unaryHandler(callContext, async (request, call, { caller, log }) => {
       const ekHash = ekHashFrom('ek_hash', request.ekHash);
-      sendRevisions(call, [await tpms.remove(ekHash)]);
+      sendRevisions(call, [await tpms.remove(ekHash, nameOfCaller(caller))]);
       log.info({ ek_hash: ekHash }, 'TPM removed, and its agent banned');
       return {};
     }),
 
-    ReplaceTpm: unaryHandler(callContext, async (request, call, { log }) => {
+    ReplaceTpm: unaryHandler(callContext, async (request, call, { caller, log }) => {
       const oldEkHash = ekHashFrom('old_ek_hash', request.oldEkHash);
       const newEkHash = ekHashFrom('new_ek_hash', request.newEkHash);
-      const { movedEntries, revision } = await tpms.replace(oldEkHash, newEkHash);
+      const { movedEntries, revision } = await tpms.replace(oldEkHash, newEkHash, nameOfCaller(caller));
       sendRevisions(call, [revision]);
       log.info({ old_ek_hash: oldEkHash, new_ek_hash: newEkHash, entries: movedEntries }, 'TPM replaced');
       return { movedEntries };
     }),
 
-    RekeyTpm: unaryHandler(callContext, async (request, _call, { log }) => {
+    RekeyTpm: unaryHandler(callContext, async (request, _call, { caller, log }) => {
       const ekHash = ekHashFrom('ek_hash', request.ekHash);
-      await tpms.rekey(ekHash);
+      await tpms.rekey(ekHash, nameOfCaller(caller));
       log.info({ ek_hash: ekHash }, 'attestation key of the TPM forgotten');
       return {};
     }),

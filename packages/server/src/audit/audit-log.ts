@@ -7,12 +7,26 @@ import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { NodeFinding } from '../store/node-record.js';
 
 export interface AuditEvent {
-  readonly event: 'agent_quarantined' | 'agent_released' | 'attestation_refused';
+  readonly event:
+    | 'agent_quarantined'
+    | 'agent_released'
+    | 'attestation_refused'
+    | 'node_asked'
+    | 'node_approved'
+    | 'node_denied'
+    | 'node_approval_voided'
+    | 'node_admitted'
+    | 'tpm_enrolled'
+    | 'tpm_removed'
+    | 'tpm_replaced'
+    | 'tpm_rekeyed';
   readonly agentId: SpiffeId;
-  /** `server`, `uid:1000` of a local administrator, or the SPIFFE ID of one that is remote. */
+  /** `server`, `uid:1000` of a local administrator, the SPIFFE ID of one that is remote, or `webhook`. */
   readonly by: string;
   readonly attestationType: string;
   readonly findings: readonly NodeFinding[];
+  /** Of decisions by people: in their words, or which TPM took the place. */
+  readonly reason?: string;
 }
 
 export interface AuditLog {
@@ -43,9 +57,9 @@ export class FileAuditLog implements AuditLog {
     this.#file = file;
   }
 
-  async record({ event, agentId, by, attestationType, findings }: AuditEvent): Promise<void> {
+  async record({ event, agentId, by, attestationType, findings, reason }: AuditEvent): Promise<void> {
     const { clock, log } = this.#options;
-    const fields = { event, agent_id: agentId, by, node_attestor_type: attestationType, findings };
+    const fields = { event, agent_id: agentId, by, node_attestor_type: attestationType, findings, reason };
     log.info({ audit: true, ...fields }, 'audit');
     const line = `${JSON.stringify({ time: clock.now().toISOString(), ...fields })}\n`;
     const written = this.#tail.then(() => this.#write(line));

@@ -108,7 +108,7 @@ export function createHandlers(
       refresh: federation.refresh,
     }),
     'bonafide.attestation.v1.TpmEnrollment': createTpmEnrollmentHandlers(
-      new TpmEnrollments({ trustDomain, store, clock }),
+      new TpmEnrollments({ trustDomain, store, clock, audit: telemetry.audit }),
     ),
     'bonafide.attestation.v1.NodeAdmission': createNodeAdmissionHandlers({
       ...{ trustDomain, graph, admissions: noApprovals },

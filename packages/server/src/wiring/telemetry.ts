@@ -1,5 +1,5 @@
 /** Who is told of what happens: the audit log and the metrics. */
-import { FileAuditLog } from '../audit/audit-log.js';
+import { FileAuditLog, type AuditLog } from '../audit/audit-log.js';
 import { NodeNotices } from '../node-proof/node-notices.js';
 import { MetricsEndpoint } from '../telemetry/metrics-endpoint.js';
 import { Metrics } from '../telemetry/metrics.js';
@@ -7,6 +7,7 @@ import type { Startup } from './startup.js';
 
 export interface Telemetry {
   readonly metrics: Metrics;
+  readonly audit: AuditLog;
   readonly notices: NodeNotices;
 }
 
@@ -20,5 +21,5 @@ export async function startTelemetry({ config, clock, log, shutdown }: Startup):
     shutdown.add(() => endpoint.close());
     log.info({ address: `${prometheus.host}:${endpoint.port}` }, 'metrics are served at /metrics');
   }
-  return { metrics, notices: new NodeNotices({ audit, metrics, log }) };
+  return { metrics, audit, notices: new NodeNotices({ audit, metrics, log }) };
 }

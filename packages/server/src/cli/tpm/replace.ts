@@ -34,7 +34,7 @@ export function tpmReplace(command: Command, host: CommandHost): void {
       await printAndWait(server, host, flags, (delivery) => {
         printAnswer(host, flags.output, {
           json: () => ({ moved_entries: movedEntries, ...(delivery === undefined ? {} : { delivery }) }),
-          pretty: () => `TPM replaced; ${counted(movedEntries, 'entry', 'entries')} moved to its agent\n`,
+          pretty: () => `TPM replaced; ${counted(movedEntries, 'entry', 'entries')} moved to the new one\n`,
         });
       });
     });

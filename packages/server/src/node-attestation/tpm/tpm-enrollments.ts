@@ -3,8 +3,10 @@ import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import type { Page, PageRequest, Store, WriteTransaction } from '../../store/store.js';
+import type { AuditEvent, AuditLog } from '../../audit/audit-log.js';
+import type { Page, PageRequest, Store } from '../../store/store.js';
 import type { TpmEnrollmentRecord } from '../../store/tpm-enrollment-record.js';
+import { moveEntries } from './move-entries.js';
 import { tpmAgentId } from './tpm-agent-id.js';
 import { forgetAttestationKey, formatTpmRecord, parseTpmRecord, type NodeState } from './tpm-record.js';
 
@@ -12,10 +14,12 @@ interface TpmEnrollmentsOptions {
   readonly trustDomain: TrustDomain;
   readonly store: Store;
   readonly clock: Clock;
+  readonly audit: AuditLog;
 }
 
 const LONGEST_NOTE_CHARACTERS = 512;
-const ENTRY_PAGE_SIZE = 500;
+
+/** Each is in the audit log, once it is done: when that cannot be written, the caller is told `unavailable`, and what was done stands. */
 
 export class TpmEnrollments {
   readonly #options: TpmEnrollmentsOptions;
@@ -25,13 +29,14 @@ export class TpmEnrollments {
   }
 
   /** @throws BonafideError `already_exists`, `invalid_argument`. */
-  async enroll(ekHash: string, note: string): Promise<TpmEnrollmentRecord> {
+  async enroll(ekHash: string, note: string, by: string): Promise<TpmEnrollmentRecord> {
     if (note.length > LONGEST_NOTE_CHARACTERS) {
       throw invalidArgument(`note: is longer than ${LONGEST_NOTE_CHARACTERS} characters`);
     }
     const { store, clock } = this.#options;
     const enrollment = { ekHash, note, enrolledAt: clock.now() };
     await store.write(({ tpmEnrollments }) => tpmEnrollments.create(enrollment));
+    await this.#record('tpm_enrolled', { ekHash, by, reason: note });
     return enrollment;
   }
 
@@ -40,8 +45,8 @@ export class TpmEnrollments {
   }
 
   /** Its agent is banned with it. @returns the revision. @throws BonafideError `not_found`. */
-  async remove(ekHash: string): Promise<number> {
-    return this.#options.store.write(async (transaction) => {
+  async remove(ekHash: string, by: string): Promise<number> {
+    const revision = await this.#options.store.write(async (transaction) => {
       await transaction.tpmEnrollments.delete(ekHash);
       const node = await transaction.nodes.get(this.#agentId(ekHash));
       if (node !== undefined) {
@@ -55,21 +60,24 @@ export class TpmEnrollments {
       }
       return transaction.revision;
     });
+    await this.#record('tpm_removed', { ekHash, by });
+    return revision;
   }
 
   /**
-   * In one transaction: the new TPM is enrolled, the old one and its agent are gone, and the agent's entries wait for the new one.
+   * In one transaction: the new TPM is enrolled, the old one and its agent are gone, and what was registered for it waits for the new one.
    * @throws BonafideError `not_found` when the old one is neither enrolled nor known as an agent.
    */
   async replace(
     oldEkHash: string,
     newEkHash: string,
+    by: string,
   ): Promise<{ readonly movedEntries: number; readonly revision: number }> {
     if (oldEkHash === newEkHash) throw invalidArgument('new_ek_hash: is the same as old_ek_hash');
     const { store, clock } = this.#options;
     const [oldId, newId] = [this.#agentId(oldEkHash), this.#agentId(newEkHash)];
-    return store.write(async (transaction) => {
-      const { tpmEnrollments, nodes, revision } = transaction;
+    const replaced = await store.write(async (transaction) => {
+      const { entries, tpmEnrollments, nodes, revision } = transaction;
       const enrolled = await tpmEnrollments.get(oldEkHash);
       const node = await nodes.get(oldId);
       if (enrolled === undefined && node === undefined) {
@@ -81,18 +89,21 @@ export class TpmEnrollments {
         const note = enrolled?.note ?? '';
         await tpmEnrollments.create({ ekHash: newEkHash, note, enrolledAt: clock.now() });
       }
-      return { movedEntries: await moveEntries(transaction, oldId, newId), revision };
+      return { movedEntries: await moveEntries(entries, oldId, newId), revision };
     });
+    await this.#record('tpm_replaced', { ekHash: oldEkHash, by, reason: `replaced by ${newId}` });
+    return replaced;
   }
 
   /** The next attestation sets the key anew. @throws BonafideError `not_found`. */
-  async rekey(ekHash: string): Promise<void> {
+  async rekey(ekHash: string, by: string): Promise<void> {
     await this.#options.store.write(async ({ nodeProofs }) => {
       const proof = await nodeProofs.get(this.#agentId(ekHash));
       if (proof?.record === undefined) throw neverSeen(ekHash);
       const record = formatTpmRecord(forgetAttestationKey(parseTpmRecord(proof.record)));
       await nodeProofs.put({ ...proof, record });
     });
+    await this.#record('tpm_rekeyed', { ekHash, by });
   }
 
   /** What was accepted last. @throws BonafideError `not_found`. */
@@ -102,30 +113,20 @@ export class TpmEnrollments {
     return parseTpmRecord(proof.record).expected;
   }
 
+  async #record(
+    event: AuditEvent['event'],
+    { ekHash, ...told }: { readonly ekHash: string } & Pick<AuditEvent, 'by' | 'reason'>,
+  ): Promise<void> {
+    const { audit } = this.#options;
+    await audit.record({
+      ...{ event, agentId: this.#agentId(ekHash), attestationType: 'tpm', findings: [] },
+      ...told,
+    });
+  }
+
   #agentId(ekHash: string): SpiffeId {
     return tpmAgentId(this.#options.trustDomain, ekHash);
   }
-}
-
-async function moveEntries(
-  { entries }: WriteTransaction,
-  parentId: SpiffeId,
-  newParentId: SpiffeId,
-): Promise<number> {
-  let moved = 0;
-  let token: string | undefined;
-  do {
-    const page = await entries.list({ parentId }, { size: ENTRY_PAGE_SIZE, token });
-    for (const entry of page.items) {
-      const content = { ...entry, parentId: newParentId };
-      // The new TPM may have been given the same entry by hand.
-      if ((await entries.findSimilar(content)) === undefined) await entries.update(entry.id, content);
-      else await entries.delete(entry.id);
-      moved += 1;
-    }
-    token = page.nextPageToken;
-  } while (token !== undefined);
-  return moved;
 }
 
 function neverSeen(ekHash: string): BonafideError {
