@@ -4,6 +4,8 @@ import { MemoryKeyManager } from '@bonafide/server/authority/memory-key-manager'
 import { ServerSvid } from '@bonafide/server/authority/server-svid';
 import { X509SvidIssuance } from '@bonafide/server/issuance/issue-x509-svid';
 import { FileAuditLog } from '@bonafide/server/audit/audit-log';
+import { AdmissionGate } from '@bonafide/server/node-admission/admission-gate';
+import { AdmissionNotices } from '@bonafide/server/node-admission/admission-notices';
 import { attestAgent } from '@bonafide/server/node-attestation/attest-agent';
 import { createNodeAttestors } from '@bonafide/server/node-attestation/attestors';
 import { createJoinToken } from '@bonafide/server/node-attestation/create-join-token';
@@ -164,12 +166,19 @@ describe('a server whose clock is set', () => {
     const attest = async (token: string): Promise<string> => {
       const csr = await createCertificateSigningRequest(await generatePrivateKey('ec-p256'));
       const challenge = (): Promise<Buffer> => Promise.reject(new Error('a join token needs no challenge'));
-      const attempt = { type: 'join_token', payload: Buffer.from(token), csr, challenge };
+      const payload = Buffer.from(token);
+      const attempt = { type: 'join_token', payload, csr, challenge, address: '127.0.0.1' };
       const { issuer } = server;
       const log = silentLogger;
       const audit = await FileAuditLog.open({ path: undefined, clock, log });
-      const notices = new NodeNotices({ audit, metrics: new Metrics(), log });
-      const all = { ...options, attestors, issuer, notices, agentTtlSeconds: 3600 };
+      const metrics = new Metrics();
+      const notices = new NodeNotices({ audit, metrics, log });
+      const admission = new AdmissionGate({
+        policy: { rules: [], approvalsNeeded: 1, expiresAfterSeconds: 60, deniedForSeconds: 60 },
+        ...{ store: server.store, clock, webhook: undefined },
+        notices: new AdmissionNotices({ audit, metrics, log }),
+      });
+      const all = { ...options, attestors, issuer, notices, admission, agentTtlSeconds: 3600 };
       return (await attestAgent(attempt, all)).agentId;
     };
     const request = { ttlSeconds: 600, token: undefined, aliasId: undefined };

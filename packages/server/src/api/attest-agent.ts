@@ -40,6 +40,7 @@ export function attestAgentHandler(
         {
           ...data,
           csr,
+          address: peer.kind === 'remote' ? peer.address : 'admin socket',
           async challenge(challenge) {
             await writeMessage(call, { challenge }, signal);
             return (await next()).challengeResponse ?? Buffer.alloc(0);

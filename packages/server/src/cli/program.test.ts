@@ -148,6 +148,9 @@ const SPIRE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   'agent prove': ['output'],
   'agent quarantine': ['output'],
   'agent release': ['output'],
+  'agent pending': ['output'],
+  'agent approve': ['output'],
+  'agent deny': ['output'],
   'agent evict': ['spiffeID', 'output'],
   'agent purge': ['dryRun', 'expiredFor', 'output'],
   // What SPIRE has no command for.

@@ -92,6 +92,21 @@ export const serverProgram: Program = {
       load: async () => (await import('./agent/release.js')).agentRelease,
     },
     {
+      path: 'agent pending',
+      summary: 'Lists nodes that wait to be let in',
+      load: async () => (await import('./agent/pending.js')).agentPending,
+    },
+    {
+      path: 'agent approve',
+      summary: 'Lets a node in that waits for it',
+      load: async () => (await import('./agent/decide.js')).agentDecide('approve'),
+    },
+    {
+      path: 'agent deny',
+      summary: 'Keeps a node out that asks to be let in',
+      load: async () => (await import('./agent/decide.js')).agentDecide('deny'),
+    },
+    {
       path: 'agent ban',
       summary: 'Cuts an agent off until it is evicted',
       load: async () => (await import('./agent/ban.js')).agentBan,

@@ -45,6 +45,7 @@ describe('the configuration of the server', () => {
         prune_attested_nodes_batch_size: 1000,
         prune_tofu_nodes: false,
         max_connections: 15_000,
+        node_admission: { approval_required: [], approvals: 1, expires_after: 86_400, denied_for: 86_400 },
         federation: { federates_with: {} },
       },
       plugins: {
@@ -53,6 +54,7 @@ describe('the configuration of the server', () => {
         UpstreamAuthority: {},
         BundlePublisher: {},
       },
+      telemetry: {},
     });
   });
 

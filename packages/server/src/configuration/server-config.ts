@@ -14,6 +14,7 @@ import { nodeAttestorsSchema } from '../node-attestation/attestors.js';
 import { bundlePublishersSchema } from '../trust-bundle/publish/bundle-publishers.js';
 import { dataStorePluginSchema, datastoreSchema } from './datastore-config.js';
 import { federationSchema } from './federation-config.js';
+import { nodeAdmissionSchema } from './node-admission-config.js';
 import { telemetrySchema } from './telemetry-config.js';
 
 export const DEFAULT_SOCKET_PATH = '/tmp/spire-server/private/api.sock';
@@ -91,6 +92,7 @@ const serverSchema = z.strictObject({
   /** Also agents that cannot attest again. */
   prune_tofu_nodes: z.boolean().default(false),
   max_connections: z.int().positive().max(1_000_000).default(15_000),
+  node_admission: nodeAdmissionSchema.prefault({}),
   federation: federationSchema.prefault({}),
 });
 

@@ -1,54 +1,83 @@
-/** Nodes that were never here before and wait until an operator lets them in. */
+/** Nodes that were never here before and wait until somebody lets them in: what operators see of them and decide. */
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
-import type { Selector } from '@bonafide/shared/registration/selector';
+import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
-import type { Page, PageRequest } from '../store/store.js';
+import type { NodeAdmissionRecord } from '../store/node-admission-record.js';
+import type { Page, PageRequest, Store } from '../store/store.js';
+import type { AdmissionNotices } from './admission-notices.js';
+import { afterDecision, isAlive, stateOf, type AdmissionState } from './admission-request.js';
+import type { ApprovalPolicy } from './approval-policy.js';
 
-export interface PendingNode {
-  readonly agentId: SpiffeId;
-  readonly attestationType: string;
-  readonly selectors: readonly Selector[];
-  readonly firstAskedAt: Date;
-  readonly lastAskedAt: Date;
-  /** When the request, or the decision about it, is forgotten. */
-  readonly expiresAt: Date;
-  readonly state: 'pending' | 'approved' | 'denied';
-  readonly decisions: readonly NodeDecision[];
+export interface PendingNode extends NodeAdmissionRecord {
+  readonly state: AdmissionState;
   /** How many different people have to approve. */
   readonly approvalsNeeded: number;
-  /** From which the node asked last. */
-  readonly address: string;
-}
-
-interface NodeDecision {
-  readonly by: string;
-  readonly isApproval: boolean;
-  readonly at: Date;
-  readonly reason: string;
 }
 
 export interface DecidedNode {
   readonly agentId: SpiffeId;
+  /** As the audit log names callers. */
   readonly by: string;
   readonly reason: string;
 }
 
-export interface NodeAdmissions {
-  /** Ordered by agent ID. */
-  list(page: PageRequest): Promise<Page<PendingNode>>;
-  /** @throws BonafideError `not_found` for a node that does not wait. */
-  approve(decision: DecidedNode): Promise<PendingNode>;
-  /** @throws BonafideError `not_found` for a node that does not wait. */
-  deny(decision: DecidedNode): Promise<PendingNode>;
+export interface NodeAdmissionsOptions {
+  readonly policy: ApprovalPolicy;
+  readonly store: Pick<Store, 'nodeAdmissions' | 'write'>;
+  readonly notices: AdmissionNotices;
+  readonly clock: Clock;
 }
 
-/** Where no attestor asks for approval: nobody waits. */
-export const noApprovals: NodeAdmissions = {
-  list: () => Promise.resolve({ items: [], nextPageToken: undefined }),
-  approve: ({ agentId }) => Promise.reject(notWaiting(agentId)),
-  deny: ({ agentId }) => Promise.reject(notWaiting(agentId)),
-};
+export class NodeAdmissions {
+  readonly #options: NodeAdmissionsOptions;
+
+  constructor(options: NodeAdmissionsOptions) {
+    this.#options = options;
+  }
+
+  /** Ordered by agent ID. */
+  async list(request: PageRequest): Promise<Page<PendingNode>> {
+    const { store, clock } = this.#options;
+    const { items, nextPageToken } = await store.nodeAdmissions.list(clock.now(), request);
+    return { items: items.map((record) => this.#shown(record)), nextPageToken };
+  }
+
+  /**
+   * @throws BonafideError `not_found` for a node that does not wait; `failed_precondition` when it is decided, or the same person approved
+   * it before; `unavailable` when the audit log cannot be written: the decision stands.
+   */
+  approve(decided: DecidedNode): Promise<PendingNode> {
+    return this.#decide(decided, true);
+  }
+
+  /** Also of a node that is approved and not in yet. @throws BonafideError as `approve`. */
+  deny(decided: DecidedNode): Promise<PendingNode> {
+    return this.#decide(decided, false);
+  }
+
+  async #decide({ agentId, by, reason }: DecidedNode, isApproval: boolean): Promise<PendingNode> {
+    const { store, policy, notices, clock } = this.#options;
+    const decision = { by, isApproval, at: clock.now(), reason };
+    const record = await store.write(async ({ nodeAdmissions }) => {
+      const present = await nodeAdmissions.get(agentId);
+      if (!isAlive(present, decision.at)) throw notWaiting(agentId);
+      const after = afterDecision(present, decision, policy);
+      await nodeAdmissions.put(after);
+      return after;
+    });
+    await notices.decided(record, decision);
+    return this.#shown(record);
+  }
+
+  #shown(record: NodeAdmissionRecord): PendingNode {
+    const { approvalsNeeded } = this.#options.policy;
+    return { ...record, state: stateOf(record, approvalsNeeded), approvalsNeeded };
+  }
+}
 
 function notWaiting(agentId: SpiffeId): BonafideError {
-  return new BonafideError('not_found', `${agentId} does not wait to be let in`);
+  return new BonafideError(
+    'not_found',
+    `${agentId} does not wait to be let in; those that do are listed by 'bonafide-server agent pending'`,
+  );
 }

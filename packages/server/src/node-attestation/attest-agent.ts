@@ -5,6 +5,8 @@ import { normalizeSelectors } from '@bonafide/shared/registration/selector';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import { pathOf, trustDomainOf, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { AdmissionGate } from '../node-admission/admission-gate.js';
+import type { AskingNode } from '../node-admission/admission-request.js';
 import type { IssuedX509Svid, X509SvidIssuer } from '../issuance/x509-svid-request.js';
 import { BY_SERVER, isRefusal, type NodeNotices } from '../node-proof/node-notices.js';
 import {
@@ -15,6 +17,7 @@ import {
 } from '../node-proof/quarantine.js';
 import type { AttestedNode, Quarantine } from '../store/node-record.js';
 import type { Store, WriteTransaction } from '../store/store.js';
+import type { AttestationResult } from '../telemetry/metrics.js';
 import { limitChallenges } from './limit-challenges.js';
 import type { NodeAttestor, ProvenNode } from './node-attestor.js';
 
@@ -26,6 +29,7 @@ export interface AgentAttestationOptions {
   readonly store: Store;
   readonly agentTtlSeconds: number;
   readonly notices: NodeNotices;
+  readonly admission: AdmissionGate;
   readonly clock: Clock;
 }
 
@@ -33,6 +37,8 @@ export interface AttestationAttempt {
   readonly type: string;
   readonly payload: Buffer;
   readonly csr: Buffer;
+  /** From which the agent calls. */
+  readonly address: string;
   readonly challenge: (data: Buffer) => Promise<Buffer>;
 }
 
@@ -46,7 +52,7 @@ const AGENT_PATHS = '/spire/agent/';
 
 /**
  * @throws BonafideError `failed_precondition` for a type that is not enabled; `agent_banned`; `agent_quarantined` for a node that is in
- * quarantine, or goes into it for what was found; whatever the attestor refuses with. After any other refusal nothing has changed: what can
+ * quarantine, or goes into it for what was found; `agent_pending` for one that is new and has to be let in; whatever the attestor refuses with. After any other refusal nothing has changed: what can
  * be spent once is unspent.
  */
 export async function attestAgent(
@@ -67,10 +73,15 @@ export async function attestAgent(
     notices.attestation(type, 'attested');
     return attested;
   } catch (error) {
-    const isInQuarantine = hasReason(error, 'agent_quarantined');
-    notices.attestation(type, isInQuarantine ? 'quarantined' : isRefusal(error) ? 'refused' : 'failed');
+    notices.attestation(type, resultOf(error));
     throw error;
   }
+}
+
+function resultOf(error: unknown): AttestationResult {
+  if (hasReason(error, 'agent_quarantined')) return 'quarantined';
+  if (hasReason(error, 'agent_pending')) return 'pending';
+  return isRefusal(error) ? 'refused' : 'failed';
 }
 
 async function attestWith(
@@ -94,8 +105,10 @@ async function attestWith(
   });
   checkAgentId(proven, trustDomain, type);
   await turnAwayUnknown(proven, type, options);
-  const outcome = await store.write((transaction) =>
-    settle(transaction, { type, csr, proven, recalled }, options),
+  const { agentId, selectors } = proven;
+  const asking = { agentId, attestationType: type, selectors, address: attempt.address };
+  const outcome = await onceAdmitted(options.admission, asking, () =>
+    store.write((transaction) => settle(transaction, { type, csr, proven, recalled, asking }, options)),
   );
   if (outcome.kind === 'attested') return outcome.agent;
   await notices.quarantined(outcome.node, outcome.before, BY_SERVER);
@@ -116,12 +129,28 @@ async function turnAwayUnknown(
   );
 }
 
+/** Only a node that could come in this moment is asked about, so that made-up evidence (a join token) never is. */
+async function onceAdmitted(
+  admission: AdmissionGate,
+  asking: AskingNode,
+  work: () => Promise<Outcome>,
+): Promise<Outcome> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!hasReason(error, 'agent_pending')) throw error;
+  }
+  await admission.ask(asking);
+  return work();
+}
+
 interface ProvenAttempt {
   readonly type: string;
   readonly csr: Buffer;
   readonly proven: ProvenNode;
   /** What the attestor was told of each agent that it asked for. */
   readonly recalled: ReadonlyMap<SpiffeId, string | undefined>;
+  readonly asking: AskingNode;
 }
 
 type Outcome =
@@ -135,14 +164,15 @@ type Outcome =
 /** Signing happens inside, for a token must not be lost to a bad CSR, nor a certificate made for a token that was spent before. */
 async function settle(
   transaction: WriteTransaction,
-  { type, csr, proven, recalled }: ProvenAttempt,
-  { issuer, agentTtlSeconds, clock }: AgentAttestationOptions,
+  { type, csr, proven, recalled, asking }: ProvenAttempt,
+  { issuer, agentTtlSeconds, clock, admission }: AgentAttestationOptions,
 ): Promise<Outcome> {
   const { agentId, canReattest, findings = [] } = proven;
   const present = await transaction.nodes.get(agentId);
   if (present === undefined && findings.length > 0) throw gone(agentId);
   await proven.spend?.(transaction);
   if (present !== undefined) checkPresent(present, proven, type);
+  const admitted = present === undefined ? await admission.admit(transaction, asking) : undefined;
   await noteRecord(transaction, proven, recalled, clock.now());
   const quarantine = quarantineAfterProof(present?.quarantine, findings, clock.now());
   if (present !== undefined && quarantine !== undefined) {
@@ -164,6 +194,7 @@ async function settle(
     canReattest,
     agentVersion: present?.agentVersion,
   });
+  if (admitted !== undefined) await admission.admitted(admitted);
   return { kind: 'attested', agent: { agentId, svid, canReattest } };
 }
 

@@ -9,6 +9,7 @@ import type { ChangeListener, ChangeListeners } from './change-listeners.js';
 import type { DeliveryExchange } from './delivery-exchange.js';
 import type { EntryReader } from './entry-record.js';
 import type { FederationReader } from './federation-record.js';
+import type { NodeAdmissionReader } from './node-admission-record.js';
 import type { NodeProofReader, NodeReader } from './node-record.js';
 import { ReplicaEntries, ReplicaNodes, type ReadReplica } from './postgres/read-replica.js';
 import { AuthorityQueries, AuthorityStatements } from './sql/authorities.js';
@@ -25,6 +26,7 @@ import {
 import { EntryQueries, EntryStatements } from './sql/entries.js';
 import { FederationQueries, FederationStatements } from './sql/federation.js';
 import { JoinTokenStatements } from './sql/join-tokens.js';
+import { NodeAdmissionQueries, NodeAdmissionStatements } from './sql/node-admissions.js';
 import { NodeProofQueries, NodeProofStatements } from './sql/node-proofs.js';
 import { NodeQueries, NodeStatements } from './sql/nodes.js';
 import type { Queries, Schema } from './sql/schema.js';
@@ -68,6 +70,7 @@ export class SqlStore implements Store {
   readonly entries: EntryReader;
   readonly nodes: NodeReader;
   readonly nodeProofs: NodeProofReader;
+  readonly nodeAdmissions: NodeAdmissionReader;
   readonly bundles: BundleReader;
   readonly authorities: AuthorityReader;
   readonly federation: FederationReader;
@@ -95,6 +98,7 @@ export class SqlStore implements Store {
     this.nodes =
       replica === undefined ? new NodeQueries(this.#reader) : new ReplicaNodes(this.#reader, replica);
     this.nodeProofs = new NodeProofQueries(this.#reader, parts.writer.withPlugin(plugin));
+    this.nodeAdmissions = new NodeAdmissionQueries(this.#reader);
     this.bundles = new BundleQueries(this.#reader);
     this.authorities = new AuthorityQueries(this.#reader);
     this.federation = new FederationQueries(this.#reader);
@@ -160,6 +164,7 @@ export class SqlStore implements Store {
         entries: new EntryStatements(sql, record),
         nodes: new NodeStatements(sql, record),
         nodeProofs: new NodeProofStatements(sql, record),
+        nodeAdmissions: new NodeAdmissionStatements(sql),
         bundles: new BundleStatements(sql, record),
         joinTokens: new JoinTokenStatements(sql),
         authorities: new AuthorityStatements(sql, record),

@@ -6,6 +6,7 @@ import type { DeliveryExchange } from './delivery-exchange.js';
 import type { FederationReader, FederationWriter } from './federation-record.js';
 import type { EntryReader, EntryWriter } from './entry-record.js';
 import type { JoinTokenWriter } from './join-token-record.js';
+import type { NodeAdmissionReader, NodeAdmissionWriter } from './node-admission-record.js';
 import type { NodeProofReader, NodeProofWriter, NodeReader, NodeWriter } from './node-record.js';
 import type { TpmEnrollmentReader, TpmEnrollmentWriter } from './tpm-enrollment-record.js';
 
@@ -18,6 +19,7 @@ export interface Store {
   readonly entries: EntryReader;
   readonly nodes: NodeReader;
   readonly nodeProofs: NodeProofReader;
+  readonly nodeAdmissions: NodeAdmissionReader;
   readonly bundles: BundleReader;
   readonly authorities: AuthorityReader;
   readonly federation: FederationReader;
@@ -47,6 +49,7 @@ export interface WriteTransaction {
   readonly entries: EntryReader & EntryWriter;
   readonly nodes: NodeReader & NodeWriter;
   readonly nodeProofs: NodeProofWriter;
+  readonly nodeAdmissions: NodeAdmissionReader & NodeAdmissionWriter;
   readonly bundles: BundleReader & BundleWriter;
   readonly joinTokens: JoinTokenWriter;
   readonly authorities: AuthorityReader & AuthorityWriter;

@@ -118,10 +118,10 @@ class SilenceableLog {
     store.subscribe(async (committed) => {
       if (!this.isSilent) await this.tell(committed);
     });
-    const { logId, serverId, connection, entries, nodes, nodeProofs } = store;
+    const { logId, serverId, connection, entries, nodes, nodeProofs, nodeAdmissions } = store;
     const { bundles, authorities, federation, tpmEnrollments, deliveries } = store;
     this.store = {
-      ...{ logId, serverId, connection, entries, nodes, nodeProofs },
+      ...{ logId, serverId, connection, entries, nodes, nodeProofs, nodeAdmissions },
       ...{ bundles, authorities, federation, tpmEnrollments, deliveries },
       position: () => store.position(),
       currentRevision: () => store.currentRevision(),

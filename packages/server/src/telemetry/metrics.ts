@@ -1,9 +1,11 @@
 /** What the server counts, in the words of Prometheus; every label has few values, whatever agents send. */
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { AuditEvent } from '../audit/audit-log.js';
 import type { NodeFinding } from '../store/node-record.js';
 
 export type ProofResult = 'unchanged' | 'changed' | 'findings' | 'refused' | 'failed';
-export type AttestationResult = 'attested' | 'refused' | 'quarantined' | 'failed';
+export type AttestationResult = 'attested' | 'refused' | 'quarantined' | 'pending' | 'failed';
+export type AdmissionWebhookResult = 'allow' | 'deny' | 'wait' | 'failed';
 
 const BANKS: ReadonlySet<string> = new Set(['sha1', 'sha256', 'sha384', 'sha512']);
 const PCRS = 24;
@@ -25,6 +27,16 @@ export class Metrics {
     'type',
     'result',
   ]);
+  readonly #admissions = this.#counter(
+    'bonafide_node_admissions_total',
+    'What happened to nodes that must be let in, as the audit log calls it',
+    ['event'],
+  );
+  readonly #admissionWebhook = this.#counter(
+    'bonafide_node_admission_webhook_total',
+    'Answers of the webhook that lets nodes in',
+    ['result'],
+  );
   readonly #overdue = new Gauge({
     name: 'bonafide_nodes_overdue',
     help: 'Connected nodes whose last proof is older than their deadline',
@@ -49,6 +61,14 @@ export class Metrics {
   /** @param type of an attestor that is enabled. */
   nodeAttestation(type: string, result: AttestationResult): void {
     this.#attestations.inc({ type, result });
+  }
+
+  nodeAdmission(event: AuditEvent['event']): void {
+    this.#admissions.inc({ event });
+  }
+
+  admissionWebhook(result: AdmissionWebhookResult): void {
+    this.#admissionWebhook.inc({ result });
   }
 
   nodesOverdue(count: number): void {

@@ -9,6 +9,7 @@ import { startDelivery } from './delivery.js';
 import { createEndpoints } from './endpoints.js';
 import { createFederation, startBundleEndpoint } from './federation.js';
 import { createHandlers } from './handlers.js';
+import { startAdmission } from './node-admission.js';
 import { startNodeProving } from './node-proofs.js';
 import { startPublishing } from './publishing.js';
 import { startRegistry } from './registry.js';
@@ -55,6 +56,7 @@ async function startServer(startup: Startup): Promise<RunningServer> {
   const delivery = startDelivery(startup, storage, history);
   const registry = startRegistry(startup, storage, signing, delivery, history);
   const proving = await startNodeProving(startup, storage, telemetry, registry);
+  const admission = startAdmission(startup, storage, telemetry, proving.attestors);
   startPublishing(startup, storage);
   const federation = createFederation(startup, storage);
   const health = new HealthState({
@@ -72,8 +74,9 @@ async function startServer(startup: Startup): Promise<RunningServer> {
     health,
     telemetry,
     proving,
+    admission,
   });
-  const endpoints = await createEndpoints(startup, { storage, signing, registry, handlers });
+  const endpoints = await createEndpoints(startup, { storage, signing, registry, proving, handlers });
 
   const port = await endpoints.listenForAgents();
   const bundleEndpointPort = await startBundleEndpoint(startup, storage, signing);

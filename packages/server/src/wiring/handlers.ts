@@ -20,12 +20,12 @@ import { createTpmEnrollmentHandlers } from '../api/tpm-enrollment.js';
 import { createTrustDomainHandlers } from '../api/trust-domain.js';
 import type { ServerConfig } from '../configuration/server-config.js';
 import type { ApiHandlers } from '../endpoints/api-server.js';
-import { noApprovals } from '../node-admission/node-admissions.js';
 import { TpmEnrollments } from '../node-attestation/tpm/tpm-enrollments.js';
 import { OwnBundle } from '../trust-bundle/own-bundle.js';
 import { TokenAuthorityPublication } from '../trust-bundle/publish-token-authority.js';
 import type { Delivery } from './delivery.js';
 import type { Federation } from './federation.js';
+import type { Admission } from './node-admission.js';
 import type { NodeProving } from './node-proofs.js';
 import type { Registry } from './registry.js';
 import type { Signing } from './signing.js';
@@ -42,13 +42,14 @@ interface HandlerParts {
   readonly health: HealthState;
   readonly telemetry: Telemetry;
   readonly proving: NodeProving;
+  readonly admission: Admission;
 }
 
 const LARGEST_BATCH = 500;
 
 export function createHandlers(
   { config: { server }, clock, log }: Startup,
-  { storage, signing, registry, delivery, federation, health, telemetry, proving }: HandlerParts,
+  { storage, signing, registry, delivery, federation, health, telemetry, proving, admission }: HandlerParts,
 ): ApiHandlers {
   const trustDomain = server.trust_domain;
   const { store, graph } = storage;
@@ -64,6 +65,7 @@ export function createHandlers(
       store,
       agentTtlSeconds,
       notices: telemetry.notices,
+      admission: admission.gate,
       clock,
       agents,
       rateLimits,
@@ -86,9 +88,7 @@ export function createHandlers(
     'spire.api.server.entry.v1.Entry': createEntryHandlers({
       ...{ trustDomain, registration, graph, firstMessages },
       receipts: delivery.agents,
-      polls: new AgentPolls(clock, (agentId) => {
-        proving.schedule.polled(agentId);
-      }),
+      polls: new AgentPolls(clock),
     }),
     'spire.api.server.localauthority.v1.LocalAuthority': createLocalAuthorityHandlers(authorities),
     'spire.api.server.logger.v1.Logger': createLoggerHandlers(log),
@@ -111,7 +111,7 @@ export function createHandlers(
       new TpmEnrollments({ trustDomain, store, clock, audit: telemetry.audit }),
     ),
     'bonafide.attestation.v1.NodeAdmission': createNodeAdmissionHandlers({
-      ...{ trustDomain, graph, admissions: noApprovals },
+      ...{ trustDomain, graph, admissions: admission.admissions },
       ...{ states: proving.states, quarantine: proving.quarantine },
     }),
     'bonafide.attestation.v1.NodeProof': createNodeProofHandlers({ proofs: proving.proofs, firstMessages }),

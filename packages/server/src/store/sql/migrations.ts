@@ -1,5 +1,6 @@
 /** Every step from an empty database to today's tables, in order; a released step is never edited, only followed by another. */
 import { sql, type Kysely, type Migration } from 'kysely';
+import { addNodeAdmission } from './add-node-admission.js';
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_registry': { up: createRegistry },
@@ -11,6 +12,7 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0008_revocations_end': { up: letRevocationsEnd },
   '0009_node_proofs': { up: addNodeProofs },
   '0010_tpm_enrollment': { up: addTpmEnrollment },
+  '0011_node_admission': { up: addNodeAdmission },
 };
 
 async function createRegistry(db: Kysely<unknown>): Promise<void> {

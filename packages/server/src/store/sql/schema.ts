@@ -21,6 +21,7 @@ export interface Schema {
   readonly delivery_questions: DeliveryQuestionRow;
   readonly delivery_answers: DeliveryAnswerRow;
   readonly tpm_enrollments: TpmEnrollmentRow;
+  readonly node_admissions: NodeAdmissionRow;
 }
 
 /** One row: taking the next revision locks it, which makes revision order equal commit order. */
@@ -146,6 +147,18 @@ export interface TpmEnrollmentRow {
   readonly ek_hash: string;
   readonly note: string;
   readonly enrolled_at: number;
+}
+
+export interface NodeAdmissionRow {
+  readonly agent_id: string;
+  readonly attestation_type: string;
+  readonly selectors: string;
+  readonly address: string;
+  readonly first_asked_at: number;
+  readonly last_asked_at: number;
+  readonly expires_at: number;
+  /** JSON array of decisions. */
+  readonly decisions: string;
 }
 
 /** A connection outside of a transaction, or the transaction. */
