@@ -10,7 +10,9 @@ export default defineConfig({
   test: {
     include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'],
     exclude: ['**/dist/**', '**/node_modules/**'],
-    testTimeout: 20_000,
+    // Generous, for a machine may have more to do than these tests; a hook that starts a database or a TPM as much as a test.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     // One for every core: many tests wait for processes, and the machine for them.
     maxWorkers: '100%',
   },

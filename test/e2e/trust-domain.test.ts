@@ -131,7 +131,7 @@ describe.runIf(canRunAsOthers())('a trust domain of real processes and several u
         for (const one of workload.messages(call)) serials.add(identitiesOf(one)[0]?.serialNumber ?? '');
         return serials.size >= 3;
       },
-      { limitMs: 20_000 },
+      { limitMs: 30_000 },
     );
   }, 30_000);
 

@@ -43,7 +43,7 @@ describe('kill -9 of the server under load (invariants 2 and 9)', () => {
       await waitFor(
         'the server to be at work',
         () => entries.acknowledged > before.acknowledged && tokens.tokens > before.tokens,
-        { limitMs: 20_000, intervalMs: 1, explain: () => server.process.output.slice(-2000) },
+        { limitMs: 30_000, intervalMs: 1, explain: () => server.process.output.slice(-2000) },
       );
       await new Promise((resolve) => setTimeout(resolve, Math.random() * LONGEST_ROUND_MS));
       await server.kill9();

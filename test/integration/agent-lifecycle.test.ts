@@ -105,7 +105,7 @@ describe('the agent, from attestation to delivery', () => {
     await using server = await InProcessServer.start({ config: { server: { agent_ttl: '4s' } } });
     const joinToken = await server.createToken();
     await using agent = await InProcessAgent.start({ server, joinToken });
-    await waitFor('two renewals', () => agent.logged('agent SVID renewed') >= 2, { limitMs: 15_000 });
+    await waitFor('two renewals', () => agent.logged('agent SVID renewed') >= 2, { limitMs: 30_000 });
     await server.createEntry(agentIdOf(joinToken), '/web', { selectors: [OWN_SELECTOR] });
     expect(await agent.fetched('the SVID')).toHaveLength(1);
     expect(agent.logged('lost touch')).toBe(0);

@@ -120,7 +120,7 @@ describe('an authority that is tainted', () => {
     const ids = async () => (await agent.fetch()).map(({ spiffeId }) => spiffeId);
     await waitFor('the push', async () => (await ids()).length === 2, { explain });
     expect(await x509Authority()).toBe(next);
-  }, 40_000);
+  });
 
   it('for X.509 while the agent was down has the same done at its next start', async () => {
     const serial = await agentSerial();
@@ -135,7 +135,7 @@ describe('an authority that is tainted', () => {
       explain,
     });
     await waitFor("the agent's own", async () => (await agentSerial()) !== serial, { explain });
-  }, 40_000);
+  });
 
   it('for JWT-SVIDs has the tokens that are kept forgotten in seconds', async () => {
     const token = await fetchJwt();
@@ -148,7 +148,7 @@ describe('an authority that is tainted', () => {
     });
     const fresh = await fetchJwt();
     expect(await fetchJwt()).toBe(fresh);
-  }, 40_000);
+  });
 
   it('for WIT-SVIDs has another pushed to those who watch, in seconds', async () => {
     await workload(async (client, settings) => {
@@ -161,7 +161,7 @@ describe('an authority that is tainted', () => {
       expect(keyIdOf(second)).toBe(next);
       await stream.return(undefined);
     });
-  }, 40_000);
+  });
 });
 
 describe("an agent's own SVID under a tainted authority", () => {
@@ -222,5 +222,5 @@ describe("an agent's own SVID under a tainted authority", () => {
     await running;
     connection.close();
     expect(saved).toHaveLength(3);
-  }, 40_000);
+  });
 });

@@ -123,7 +123,7 @@ it('an entry that expires during SyncAuthorizedEntries is not among those that a
   }
   expect(listed).toHaveLength(501);
   expect(listed).toContain(ending);
-  await waitFor('the entry to end', () => Date.now() / 1000 > expiresAt, { limitMs: 20_000 });
+  await waitFor('the entry to end', () => Date.now() / 1000 > expiresAt, { limitMs: 30_000 });
   const [kept = ''] = listed.filter((id) => id !== ending);
   await stream.send({ ids: [ending, kept] });
   const { value } = await stream.messages.next();

@@ -123,7 +123,7 @@ describe('the keys for tokens of a foreign trust domain', () => {
     const { preparedAuthority: next } = await callUnary(authorities, 'PrepareJWTAuthority', {});
     const id = next?.authorityId ?? '';
     await waitFor('the next key', async () => (await keyIds('FetchJWTBundles'))[OTHER_ID]?.includes(id), {
-      limitMs: 15_000,
+      limitMs: 30_000,
     });
     await callUnary(authorities, 'ActivateJWTAuthority', { authorityId: id });
     const token = await mintForeign();

@@ -70,7 +70,7 @@ describe.runIf(pebble !== undefined)('ACME (needs go and its module proxy, for p
       { env: { ...process.env, PEBBLE_VA_NOSLEEP: '1', PEBBLE_WFE_NONCEREJECT: '20' }, stdio: 'ignore' },
     );
     directoryUrl = new URL(`https://localhost:${port}/dir`);
-    await waitFor('pebble', () => canConnect(port), { limitMs: 20_000 });
+    await waitFor('pebble', () => canConnect(port), { limitMs: 30_000 });
   }, 300_000);
 
   afterEach(() => {

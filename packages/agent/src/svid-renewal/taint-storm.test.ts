@@ -212,7 +212,7 @@ describe('an authority that is tainted', () => {
     const startMs = performance.now();
     void renewal.runSigning(stopping.signal);
     await waitFor('the late ones', () => late.every(({ id }) => cache.svid(id) !== undefined), {
-      limitMs: 20_000,
+      limitMs: 30_000,
     });
     expect(server.batches.flat().length).toBeLessThan(1_500);
     await waitFor('a good part of them', () => server.batches.flat().length > 1_500, { limitMs: 40_000 });

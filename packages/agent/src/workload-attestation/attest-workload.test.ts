@@ -75,9 +75,12 @@ describe('attesting a workload', () => {
   it('joins what all attestors prove, sorted and once', async () => {
     const { attest, process, log, clock } = setUp({ b: proves('b:2', 'b:1'), a: proves('a:1', 'b:1') });
     expect(await attest()).toEqual(['a:1', 'b:1', 'b:2']);
-    await vi.waitFor(() => {
-      expect(process.closed).toBe(1);
-    });
+    await vi.waitFor(
+      () => {
+        expect(process.closed).toBe(1);
+      },
+      { timeout: 30_000 },
+    );
     expect(log.error).not.toHaveBeenCalled();
     expect(clock.pendingTimers).toBe(0);
   });
@@ -104,9 +107,12 @@ describe('attesting a workload', () => {
   it('proves nothing when there is no attestor', async () => {
     const { attest, process } = setUp({});
     expect(await attest()).toEqual([]);
-    await vi.waitFor(() => {
-      expect(process.closed).toBe(1);
-    });
+    await vi.waitFor(
+      () => {
+        expect(process.closed).toBe(1);
+      },
+      { timeout: 30_000 },
+    );
   });
 
   it('does not wait longer than the limit for one that hangs, tells it so, and keeps the process open for it', async () => {
@@ -121,9 +127,12 @@ describe('attesting a workload', () => {
     expect(log.error).toHaveBeenCalledTimes(1);
     expect(process.closed).toBe(0);
     hanging.release();
-    await vi.waitFor(() => {
-      expect(process.closed).toBe(1);
-    });
+    await vi.waitFor(
+      () => {
+        expect(process.closed).toBe(1);
+      },
+      { timeout: 30_000 },
+    );
   });
 
   it('believes nothing about a process that exited meanwhile', async () => {
@@ -155,8 +164,11 @@ describe('attesting a workload', () => {
     expect(hanging.signals.every(({ aborted }) => aborted)).toBe(true);
     expect(log.error).not.toHaveBeenCalled();
     hanging.release();
-    await vi.waitFor(() => {
-      expect(process.closed).toBe(2);
-    });
+    await vi.waitFor(
+      () => {
+        expect(process.closed).toBe(2);
+      },
+      { timeout: 30_000 },
+    );
   });
 });

@@ -217,9 +217,12 @@ describe('AuthorityRotation', () => {
       ttlSeconds: 20,
     }).start(abort.signal);
     await clock.advance(11_000); // at half of its life the next one is due
-    await vi.waitFor(async () => {
-      expect((await bundle()).x509Authorities).toHaveLength(2);
-    });
+    await vi.waitFor(
+      async () => {
+        expect((await bundle()).x509Authorities).toHaveLength(2);
+      },
+      { timeout: 30_000 },
+    );
     abort.abort();
   });
 

@@ -93,9 +93,12 @@ describe('ServerSvid', () => {
     await clock.advance(HOUR_MS * 0.45);
     expect(serverSvid.current()).toBe(first);
     await clock.advance(HOUR_MS * 0.1);
-    await vi.waitFor(() => {
-      expect(serverSvid.current()).not.toBe(first);
-    });
+    await vi.waitFor(
+      () => {
+        expect(serverSvid.current()).not.toBe(first);
+      },
+      { timeout: 30_000 },
+    );
     expect(serverSvid.current().privateKey.equals(first.privateKey)).toBe(false);
     expect(updates).toEqual([first, serverSvid.current()]);
   });
@@ -107,12 +110,15 @@ describe('ServerSvid', () => {
     await rotation.rotate();
     await clock.advance(1);
     const authorities = [rotation.activeX509().certificate];
-    await vi.waitFor(() => {
-      expect(serverSvid.current()).not.toBe(first);
-      expect(
-        verifyX509Svid({ chain: serverSvid.current().certificateChain, authorities, now: clock.now() }),
-      ).toBeDefined();
-    });
+    await vi.waitFor(
+      () => {
+        expect(serverSvid.current()).not.toBe(first);
+        expect(
+          verifyX509Svid({ chain: serverSvid.current().certificateChain, authorities, now: clock.now() }),
+        ).toBeDefined();
+      },
+      { timeout: 30_000 },
+    );
   });
 
   it('follows the authority also when that changes during a renewal', async () => {
@@ -121,13 +127,16 @@ describe('ServerSvid', () => {
       await rotation.x509.activate((await rotation.x509.prepare()).record.authorityId);
     });
     await clock.advance(HOUR_MS * 0.55);
-    await vi.waitFor(async () => {
-      await clock.advance(100);
-      const authorities = [rotation.activeX509().certificate];
-      const chain = serverSvid.current().certificateChain;
-      expect(rotation.x509.state().old).toBeDefined();
-      expect(verifyX509Svid({ chain, authorities, now: clock.now() })).toBeDefined();
-    });
+    await vi.waitFor(
+      async () => {
+        await clock.advance(100);
+        const authorities = [rotation.activeX509().certificate];
+        const chain = serverSvid.current().certificateChain;
+        expect(rotation.x509.state().old).toBeDefined();
+        expect(verifyX509Svid({ chain, authorities, now: clock.now() })).toBeDefined();
+      },
+      { timeout: 30_000 },
+    );
   });
 
   it('keeps what it has while nothing can be signed, and tries again', async () => {
@@ -138,8 +147,11 @@ describe('ServerSvid', () => {
     expect(serverSvid.current()).toBe(first);
     setBroken(false);
     await clock.advance(60_000);
-    await vi.waitFor(() => {
-      expect(serverSvid.current()).not.toBe(first);
-    });
+    await vi.waitFor(
+      () => {
+        expect(serverSvid.current()).not.toBe(first);
+      },
+      { timeout: 30_000 },
+    );
   });
 });

@@ -93,9 +93,12 @@ describe('two servers on one database', () => {
     await b.jwt.activate((await b.jwt.prepare()).record.authorityId);
     await b.jwt.taint(first);
     await a.jwt.revoke(first);
-    await vi.waitFor(() => {
-      expect(b.jwt.state().old).toBeUndefined();
-    });
+    await vi.waitFor(
+      () => {
+        expect(b.jwt.state().old).toBeUndefined();
+      },
+      { timeout: 30_000 },
+    );
     expect((await store.authorities.list()).map(({ authorityId }) => authorityId)).not.toContain(first);
   });
 
@@ -131,9 +134,12 @@ describe('two servers on one database', () => {
         sequenceNumber: held.sequenceNumber + 1,
       }));
     });
-    await vi.waitFor(async () => {
-      expect(x509Ids(await bundle())).toEqual([a.activeX509().authorityId, authorityId]);
-    });
+    await vi.waitFor(
+      async () => {
+        expect(x509Ids(await bundle())).toEqual([a.activeX509().authorityId, authorityId]);
+      },
+      { timeout: 30_000 },
+    );
     expect(b.activeX509().authorityId).toBe(authorityId);
     expect((await store.authorities.list()).map((record) => record.authorityId)).toContain(authorityId);
   });
@@ -150,9 +156,12 @@ describe('two servers on one database', () => {
         sequenceNumber: held.sequenceNumber + 1,
       })),
     );
-    await vi.waitFor(() => {
-      expect(b.activeX509().authorityId).not.toBe(authorityId);
-    });
+    await vi.waitFor(
+      () => {
+        expect(b.activeX509().authorityId).not.toBe(authorityId);
+      },
+      { timeout: 30_000 },
+    );
     expect(b.x509.state().old).toMatchObject({ authorityId, isTainted: true });
   });
 

@@ -235,9 +235,12 @@ describe('an authority under an upstream authority', () => {
     expect(rotation.activeJwt().notAfter > clock.now()).toBe(true);
     upstream.isAway = false;
     await clock.advance(HOUR_MS / 4);
-    await vi.waitFor(() => {
-      expect(rotation.activeX509().authorityId).not.toBe(authorityId);
-    });
+    await vi.waitFor(
+      () => {
+        expect(rotation.activeX509().authorityId).not.toBe(authorityId);
+      },
+      { timeout: 30_000 },
+    );
   });
 
   it('does not hold up token authorities that need nobody above', async () => {

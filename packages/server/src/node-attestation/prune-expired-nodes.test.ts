@@ -72,22 +72,31 @@ describe('expired agents', () => {
     });
     await put('tofu', { expiresAt: longAgo, canReattest: false });
     start();
-    await vi.waitFor(async () => {
-      expect(await names()).toEqual(['banned', 'lately', 'quarantined', 'tofu']);
-    });
+    await vi.waitFor(
+      async () => {
+        expect(await names()).toEqual(['banned', 'lately', 'quarantined', 'tofu']);
+      },
+      { timeout: 30_000 },
+    );
   });
 
   it('go an hour later when more of them have expired, also those that cannot come back where that is asked for', async () => {
     await put('tofu', { expiresAt: addSeconds(clock.now(), -DAY_SECONDS + 1800), canReattest: false });
     await put('old', { expiresAt: addSeconds(clock.now(), -2 * DAY_SECONDS), canReattest: true });
     start({ includesTrustedOnFirstUse: true });
-    await vi.waitFor(async () => {
-      expect(await names()).toEqual(['tofu']);
-    });
-    await vi.waitFor(async () => {
-      await clock.advance(3_600_000);
-      expect(await names()).toEqual([]);
-    });
+    await vi.waitFor(
+      async () => {
+        expect(await names()).toEqual(['tofu']);
+      },
+      { timeout: 30_000 },
+    );
+    await vi.waitFor(
+      async () => {
+        await clock.advance(3_600_000);
+        expect(await names()).toEqual([]);
+      },
+      { timeout: 30_000 },
+    );
   });
 
   it('go in turns of the size that is asked for', async () => {
@@ -95,8 +104,11 @@ describe('expired agents', () => {
       await put(`old-${index}`, { expiresAt: addSeconds(clock.now(), -2 * DAY_SECONDS), canReattest: true });
     }
     start({ batchSize: 2 });
-    await vi.waitFor(async () => {
-      expect(await names()).toHaveLength(3);
-    });
+    await vi.waitFor(
+      async () => {
+        expect(await names()).toHaveLength(3);
+      },
+      { timeout: 30_000 },
+    );
   });
 });

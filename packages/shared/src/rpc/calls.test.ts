@@ -163,9 +163,12 @@ describe('a unary call', () => {
     });
     const failure = await failureOf(callUnary(client, 'countAgents', {}, { deadlineMs: 200 }));
     expect(failure.reason).toBe('deadline_exceeded');
-    await vi.waitFor(() => {
-      expect(handlerSignal?.aborted).toBe(true);
-    });
+    await vi.waitFor(
+      () => {
+        expect(handlerSignal?.aborted).toBe(true);
+      },
+      { timeout: 30_000 },
+    );
   });
 
   it('ends with its signal, before and after it began', async () => {
@@ -178,9 +181,12 @@ describe('a unary call', () => {
     });
     const end = new AbortController();
     const failure = failureOf(callUnary(client, 'countAgents', {}, { signal: end.signal }));
-    await vi.waitFor(() => {
-      expect(began).toBe(true);
-    });
+    await vi.waitFor(
+      () => {
+        expect(began).toBe(true);
+      },
+      { timeout: 30_000 },
+    );
     end.abort();
     expect((await failure).reason).toBe('cancelled');
     expect((await failureOf(callUnary(client, 'countAgents', {}, { signal: end.signal }))).reason).toBe(
@@ -224,9 +230,12 @@ describe('a server stream', () => {
       expect(status).toBe('SERVING');
       break;
     }
-    await vi.waitFor(() => {
-      expect(released).toMatchObject({ reason: 'cancelled' });
-    });
+    await vi.waitFor(
+      () => {
+        expect(released).toMatchObject({ reason: 'cancelled' });
+      },
+      { timeout: 30_000 },
+    );
   });
 
   it('makes a writer wait for a reader that does not read', async () => {
@@ -335,13 +344,19 @@ describe('a bidirectional stream', () => {
     });
     const stream = openBidiStream(client, 'attestAgent');
     await stream.send({ challengeResponse: Buffer.from('x') });
-    await vi.waitFor(() => {
-      expect(seen).toBe(1);
-    });
+    await vi.waitFor(
+      () => {
+        expect(seen).toBe(1);
+      },
+      { timeout: 30_000 },
+    );
     stream.cancel();
-    await vi.waitFor(() => {
-      expect(hasEnded).toBe(true);
-      expect(handlerSignal?.aborted).toBe(true);
-    });
+    await vi.waitFor(
+      () => {
+        expect(hasEnded).toBe(true);
+        expect(handlerSignal?.aborted).toBe(true);
+      },
+      { timeout: 30_000 },
+    );
   });
 });

@@ -88,18 +88,24 @@ describe('CertificateFiles', () => {
 
     await writeFile(join(folder, 'tls.crt'), second.cert);
     await clock.advance(60_000);
-    await vi.waitFor(() => {
-      expect(failures).toHaveLength(1);
-    });
+    await vi.waitFor(
+      () => {
+        expect(failures).toHaveLength(1);
+      },
+      { timeout: 30_000 },
+    );
     expect(failures[0]).toContain('does not belong to the first certificate');
     expect(failures[0]).not.toContain('BEGIN');
     expect(files.current()).toMatchObject(first);
 
     await writeFile(join(folder, 'tls.key'), second.key);
-    await vi.waitFor(async () => {
-      await clock.advance(60_000);
-      expect(seen).toHaveLength(1);
-    });
+    await vi.waitFor(
+      async () => {
+        await clock.advance(60_000);
+        expect(seen).toHaveLength(1);
+      },
+      { timeout: 30_000 },
+    );
     expect(seen[0]).toMatchObject(second);
     expect(files.current()).toMatchObject(second);
   });
@@ -117,10 +123,13 @@ describe('CertificateFiles', () => {
     await files.start(stop.signal);
     if (text === undefined) await rm(join(folder, 'tls.crt'));
     else await writeFile(join(folder, 'tls.crt'), text);
-    await vi.waitFor(async () => {
-      await clock.advance(60_000);
-      expect(failures).toHaveLength(1);
-    });
+    await vi.waitFor(
+      async () => {
+        await clock.advance(60_000);
+        expect(failures).toHaveLength(1);
+      },
+      { timeout: 30_000 },
+    );
     for (let round = 0; round < 5; round += 1) {
       await clock.advance(60_000);
       await new Promise(setImmediate);
@@ -143,10 +152,13 @@ describe('CertificateFiles', () => {
     await listen(server);
     expect(await presentedName(server)).toBe('one.test');
     await writePair(second);
-    await vi.waitFor(async () => {
-      await clock.advance(60_000);
-      expect(await presentedName(server)).toBe('two.test');
-    });
+    await vi.waitFor(
+      async () => {
+        await clock.advance(60_000);
+        expect(await presentedName(server)).toBe('two.test');
+      },
+      { timeout: 30_000 },
+    );
     server.close();
   });
 });

@@ -49,11 +49,18 @@ function corrupt(bytes: Buffer, below: (limit: number) => number): Buffer {
 }
 
 /** Each kind of event once a PCR, and all of PCR 7, whose form is judged: hashing the rest over and over shows nothing new. */
-function shortened({ banks, events }: EventLog): Buffer {
+function shortened({ events }: EventLog): Buffer {
+  const bank = 'sha256';
   const kept = new Map(
     events.map((event) => [event.pcr === 7 ? event.index : `${event.pcr} ${event.type}`, event]),
   );
-  return writeEventLog({ banks, events: [...kept.values()] });
+  return writeEventLog({
+    banks: [bank],
+    events: [...kept.values()].map((event) => {
+      const digest = event.digests.get(bank) ?? Buffer.alloc(0);
+      return { ...event, digests: new Map([[bank, digest]]) };
+    }),
+  });
 }
 
 /** @returns whether it was refused; anything but a refusal of ours fails the test. */
@@ -74,14 +81,18 @@ describe(`${CORRUPTIONS} corruptions`, () => {
     'of boot logs are read or refused, and nothing else happens',
     () => {
       const below = numbers(1);
+      const described = new Set<string>();
       const logs = [shortened(recordedBoot('sb-off').log), recordedBoot('sb-on').raw];
       let refused = 0;
       let unprintable = 0;
       const read = (raw: Buffer): void => {
         const log = parseEventLog(raw);
-        unprintable += log.events.filter(
-          (event) => !/^[\x20-\x7e]{1,160}$/u.test(describeEvent(event)),
-        ).length;
+        for (const event of log.events) {
+          const said = `${event.type} ${event.data.toString('latin1')}`;
+          if (described.has(said)) continue;
+          described.add(said);
+          if (!/^[\x20-\x7e]{1,160}$/u.test(describeEvent(event))) unprintable += 1;
+        }
         for (const bank of log.banks) {
           replayEventLog(log, bank);
           judgeSecureBoot(log, bank);

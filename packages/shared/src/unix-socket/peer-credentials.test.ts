@@ -79,9 +79,12 @@ describe('peer credentials', () => {
     try {
       expect(isPidfdAlive(pidfd)).toBe(true);
       child.kill('SIGKILL');
-      await vi.waitFor(() => {
-        expect(isPidfdAlive(pidfd)).toBe(false);
-      });
+      await vi.waitFor(
+        () => {
+          expect(isPidfdAlive(pidfd)).toBe(false);
+        },
+        { timeout: 30_000 },
+      );
     } finally {
       closeSync(pidfd);
     }

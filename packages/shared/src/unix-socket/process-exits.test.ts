@@ -30,9 +30,12 @@ describe('process exits', () => {
     expect(exits.exited()).toEqual([]);
     const [, second] = processes;
     second.child.kill('SIGKILL');
-    await vi.waitFor(() => {
-      expect(exits.exited()).toEqual([second.pidfd]);
-    });
+    await vi.waitFor(
+      () => {
+        expect(exits.exited()).toEqual([second.pidfd]);
+      },
+      { timeout: 30_000 },
+    );
     expect(processes.map(({ pidfd }) => isPidfdAlive(pidfd))).toEqual([true, false, true]);
     exits.unwatch(second.pidfd);
     expect(exits.exited()).toEqual([]);

@@ -184,9 +184,12 @@ describe('the upstream authority on disk', () => {
     }, stop.signal);
     const rootsSeen = (): readonly Buffer[] =>
       contents.map(({ x509Roots }) => x509Roots[0]?.certificate ?? Buffer.of());
-    await vi.waitFor(() => {
-      expect(rootsSeen()).toEqual([first.certificate]);
-    });
+    await vi.waitFor(
+      () => {
+        expect(rootsSeen()).toEqual([first.certificate]);
+      },
+      { timeout: 30_000 },
+    );
 
     await put('ca.key', pemKey(second.privateKey)); // the certificate is still the first one's
     const { certificateChain } = await upstream.mintX509Authority(await request(), never);
@@ -200,10 +203,13 @@ describe('the upstream authority on disk', () => {
     expect(String(error.mock.calls[0]?.[1])).toMatch(/goes on: key_file_path .*does not belong/);
 
     await put('ca.crt', pemChain([second.certificate]));
-    await vi.waitFor(async () => {
-      await clock.advance(2_000);
-      expect(rootsSeen()).toEqual([first.certificate, second.certificate]);
-    });
+    await vi.waitFor(
+      async () => {
+        await clock.advance(2_000);
+        expect(rootsSeen()).toEqual([first.certificate, second.certificate]);
+      },
+      { timeout: 30_000 },
+    );
     const minted = await upstream.mintX509Authority(await request(), never);
     expect(minted.upstreamRoots[0]?.certificate).toEqual(second.certificate);
     stop.abort();

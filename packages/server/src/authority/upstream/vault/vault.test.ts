@@ -323,10 +323,13 @@ describe('the vault upstream authority', () => {
     const count = (end: string): number => vault.calls.filter(({ path }) => path.endsWith(end)).length;
     const passes = async (seconds: number, end: string, times: number): Promise<void> => {
       await clock.advance(seconds * 1000);
-      await vi.waitFor(async () => {
-        await clock.advance(1);
-        expect(count(end)).toBe(times);
-      });
+      await vi.waitFor(
+        async () => {
+          await clock.advance(1);
+          expect(count(end)).toBe(times);
+        },
+        { timeout: 30_000 },
+      );
     };
     await new Promise(setImmediate);
     await clock.advance(50_000);
