@@ -7,6 +7,7 @@ import { k8sPsat } from './k8s-psat/k8s-psat.js';
 import { gcpIit } from './gcp-iit/gcp-iit.js';
 import { joinToken } from './join-token.js';
 import { tpm } from './tpm/tpm.js';
+import { tpmDevId } from './tpm-devid/tpm-devid.js';
 import type { AnyNodeAttestorPlugin, NodeAttestor, NodeAttestorHost } from './node-attestor.js';
 import { sshpop } from './sshpop/sshpop.js';
 import { x509pop } from './x509pop/x509pop.js';
@@ -19,6 +20,7 @@ const NODE_ATTESTORS = {
   gcp_iit: gcpIit,
   join_token: joinToken,
   tpm,
+  tpm_devid: tpmDevId,
   sshpop,
   x509pop,
 } as const satisfies Record<string, AnyNodeAttestorPlugin>;

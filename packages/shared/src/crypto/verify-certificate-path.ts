@@ -8,7 +8,7 @@ import {
   readAnchors,
 } from './certificate-path.js';
 import { objectIdentifierHex, OID } from './der/object-identifier.js';
-import { parseX509Certificate, type X509Certificate } from './x509-certificate.js';
+import { parseDeviceCertificate, parseX509Certificate, type X509Certificate } from './x509-certificate.js';
 
 export interface CertificatePathEvidence {
   /** DER. */
@@ -24,6 +24,8 @@ export interface CertificatePathEvidence {
   readonly extendedKeyUsage?: string | undefined;
   /** How many may be given. */
   readonly maximumIntermediates?: number | undefined;
+  /** The leaf may be of version 1, which says nothing of what its key is for. */
+  readonly allowsVersion1Leaf?: boolean | undefined;
 }
 
 export interface CertificatePath {
@@ -45,7 +47,10 @@ export function verifyCertificatePath(evidence: CertificatePathEvidence): Certif
       `${evidence.intermediates.length} intermediate certificates; accepted are ${maximumIntermediates}`,
     );
   }
-  const leaf = parseX509Certificate(evidence.leaf);
+  const leaf =
+    evidence.allowsVersion1Leaf === true
+      ? parseDeviceCertificate(evidence.leaf)
+      : parseX509Certificate(evidence.leaf);
   checkValidity(leaf, now, 'the certificate');
   const handled = new Set((evidence.handledCriticalExtensions ?? []).map(objectIdentifierHex));
   checkCriticalExtensions(leaf, 'the certificate', handled);

@@ -64,6 +64,18 @@ export interface X509Certificate {
 
 /** @throws BonafideError `invalid_argument` naming what is malformed or unsupported. */
 export function parseX509Certificate(bytes: Uint8Array): X509Certificate {
+  return parseCertificate(bytes, parseTbsCertificate);
+}
+
+/**
+ * Also takes version 1, which has no extensions and with which nobody is an authority: simple tools still certify devices so.
+ * @throws BonafideError `invalid_argument`.
+ */
+export function parseDeviceCertificate(bytes: Uint8Array): X509Certificate {
+  return parseCertificate(bytes, (tbs) => parseBody(tbs, true));
+}
+
+function parseCertificate(bytes: Uint8Array, parseTbs: (tbs: Buffer) => TbsCertificate): X509Certificate {
   if (bytes.length > MAX_CERTIFICATE_BYTES)
     throw invalidArgument(`certificate is longer than ${MAX_CERTIFICATE_BYTES} bytes`);
   const der = Buffer.from(bytes); // a copy, so that nobody changes what was checked
@@ -75,7 +87,7 @@ export function parseX509Certificate(bytes: Uint8Array): X509Certificate {
   const signature = certificate.readBitString('signature');
   certificate.expectEnd('certificate');
 
-  const body = parseTbsCertificate(tbs);
+  const body = parseTbs(tbs);
   if (!body.signatureIdentifier.equals(identifier))
     throw certificate.malformed('signature algorithm', 'is not the one inside the body');
   let publicKey: KeyObject | undefined;
@@ -101,12 +113,18 @@ export type TbsCertificate = Omit<
 
 /** @throws BonafideError `invalid_argument`. */
 export function parseTbsCertificate(tbs: Buffer): TbsCertificate {
+  return parseBody(tbs, false);
+}
+
+function parseBody(tbs: Buffer, allowsVersion1: boolean): TbsCertificate {
   const outer = new DerReader(tbs, SUBJECT);
   const body = outer.enter(DER_TAG.sequence, 'body');
   outer.expectEnd('body');
   const version = body.nextTag() === contextTag(0) ? body.enter(contextTag(0), 'version') : undefined;
-  if (version?.readSmallInteger('version') !== 2) throw body.malformed('version', 'is not 3');
-  version.expectEnd('version');
+  const isVersion1 = version === undefined; // DEFAULT v1: written out, it would not be DER
+  if (isVersion1 ? !allowsVersion1 : version.readSmallInteger('version') !== 2)
+    throw body.malformed('version', 'is not 3');
+  version?.expectEnd('version');
   const serialNumber = formatSerialNumber(body.readInteger('serial number'), body);
   const signatureIdentifier = body.readElement(DER_TAG.sequence, 'signature algorithm');
   const issuer = body.readElement(DER_TAG.sequence, 'issuer');
@@ -120,9 +138,10 @@ export function parseTbsCertificate(tbs: Buffer): TbsCertificate {
   const subjectPublicKey = parseSubjectPublicKey(body.readElement(DER_TAG.sequence, 'public key'), SUBJECT);
   // issuerUniqueID and subjectUniqueID must not be used (RFC 5280 section 4.1.2.8), but a reader has to step over them.
   for (const tag of [contextTag(1, false), contextTag(2, false)]) {
-    if (body.nextTag() === tag) body.readElement(tag, 'unique identifier');
+    if (!isVersion1 && body.nextTag() === tag) body.readElement(tag, 'unique identifier');
   }
-  const extensions = body.isAtEnd() ? NO_EXTENSIONS : readExtensions(body.enter(contextTag(3), 'extensions'));
+  const extensions =
+    isVersion1 || body.isAtEnd() ? NO_EXTENSIONS : readExtensions(body.enter(contextTag(3), 'extensions'));
   body.expectEnd('body');
   const value = (type: string): Buffer | undefined => extensions.get(type)?.value;
   const read = <T>(type: string, parse: (value: Buffer, subject: string) => T): T | undefined => {

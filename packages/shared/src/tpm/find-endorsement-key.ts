@@ -7,7 +7,7 @@ import { checkEndorsementKey } from './check-endorsement-key.js';
 import { readHandles } from './commands/capability.js';
 import { readNv } from './commands/nv.js';
 import { createPrimary, readPublic } from './commands/objects.js';
-import { EK_TEMPLATE, encodeKeyTemplate } from './key-template.js';
+import { EK_TEMPLATE, encodeKeyTemplate, type KeyTemplate } from './key-template.js';
 import { publicKeyOf, type TpmPublic } from './tpm-public.js';
 import type { TpmAuthorization, TpmTurn } from './tpm.js';
 
@@ -32,12 +32,12 @@ const LAST_PERSISTENT = 0x8101ffff;
 const PREFERRED_PERSISTENT: readonly number[] = [0x81010001, 0x81010016];
 const MOST_PERSISTENT = 8;
 const FIRST_NV = 0x01c00000;
-const CERTIFICATES: ReadonlyMap<number, Buffer> = new Map([
-  [0x01c00002, encodeKeyTemplate(EK_TEMPLATE.lowRsa2048)],
-  [0x01c0000a, encodeKeyTemplate(EK_TEMPLATE.lowP256)],
-  [0x01c00012, encodeKeyTemplate(EK_TEMPLATE.highRsa2048)],
-  [0x01c00014, encodeKeyTemplate(EK_TEMPLATE.highP256)],
-  [0x01c00016, encodeKeyTemplate(EK_TEMPLATE.highP384)],
+const CERTIFICATES: ReadonlyMap<number, KeyTemplate> = new Map<number, KeyTemplate>([
+  [0x01c00002, EK_TEMPLATE.lowRsa2048],
+  [0x01c0000a, EK_TEMPLATE.lowP256],
+  [0x01c00012, EK_TEMPLATE.highRsa2048],
+  [0x01c00014, EK_TEMPLATE.highP256],
+  [0x01c00016, EK_TEMPLATE.highP384],
 ]);
 const FIRST_CHAIN = 0x01c00100;
 const LAST_CHAIN = 0x01c001ff;
@@ -46,21 +46,26 @@ const MOST_CHAIN_CERTIFICATES = 8;
 interface StoredCertificate {
   readonly der: Buffer;
   readonly spki: Buffer;
+  readonly type: TpmPublic['type'];
   readonly template: Buffer;
 }
 
 /**
  * A persistent key with a certificate; else one that is made again and has a certificate; else a persistent one; else RSA-2048, or P-256.
+ * @param type the one that is wanted; unless told, either.
  * @throws BonafideError when the TPM makes none.
  */
 export async function findEndorsementKey(
   turn: TpmTurn,
   passwords: HierarchyPasswords,
+  type?: TpmPublic['type'],
 ): Promise<EndorsementKey> {
+  const isWanted = (key: { readonly type: TpmPublic['type'] }): boolean =>
+    type === undefined || key.type === type;
   const indexes = await readHandles(turn, FIRST_NV);
-  const certificates = await readCertificates(turn, indexes, passwords.owner);
+  const certificates = (await readCertificates(turn, indexes, passwords.owner)).filter(isWanted);
   const chain = await readChain(turn, indexes, passwords.owner);
-  const persistent = await persistentKeys(turn);
+  const persistent = (await persistentKeys(turn)).filter((key) => isWanted(key.public));
   for (const key of persistent) {
     const certificate = certificates.find((stored) => stored.spki.equals(spkiOf(key.public)))?.der;
     if (certificate !== undefined) return { ...key, certificate, chain };
@@ -72,13 +77,14 @@ export async function findEndorsementKey(
   }
   const [first] = persistent;
   if (first !== undefined) return { ...first, certificate: undefined, chain };
-  for (const template of [EK_TEMPLATE.lowRsa2048, EK_TEMPLATE.lowP256].map(encodeKeyTemplate)) {
+  const usual = [EK_TEMPLATE.lowRsa2048, EK_TEMPLATE.lowP256].filter(({ key }) => isWanted(key));
+  for (const template of usual.map(encodeKeyTemplate)) {
     const made = await makeKey(turn, template, passwords.endorsement);
     if (made !== undefined) return { public: made, certificate: undefined, chain, source: { template } };
   }
   throw new BonafideError(
     'failed_precondition',
-    'the TPM makes no endorsement key, neither RSA-2048 nor EC P-256',
+    `the TPM makes no endorsement key: ${type === 'ecc' ? '' : 'RSA-2048'}${type === undefined ? ' or ' : ''}${type === 'rsa' ? '' : 'EC P-256'}`,
   );
 }
 
@@ -123,7 +129,8 @@ async function readCertificates(
     if (!indexes.includes(index)) continue;
     const [der] = splitCertificates(await readNv(turn, index, owner), 1);
     const spki = der === undefined ? undefined : certifiedSpki(der);
-    if (der !== undefined && spki !== undefined) certificates.push({ der, spki, template });
+    if (der !== undefined && spki !== undefined)
+      certificates.push({ der, spki, type: template.key.type, template: encodeKeyTemplate(template) });
   }
   return certificates;
 }

@@ -1,6 +1,5 @@
 /** Attestation by a certificate of someone else's PKI, or of this trust domain, and proof of holding its key. Wire, IDs and selectors are SPIRE's. */
 import { randomBytes } from 'node:crypto';
-import { decodePem } from '@bonafide/shared/crypto/pem';
 import { isPossessionProven, possessionKindOf } from '@bonafide/shared/crypto/possession-proof';
 import { verifyCertificatePath, type CertificatePath } from '@bonafide/shared/crypto/verify-certificate-path';
 import { verifyX509Svid } from '@bonafide/shared/crypto/verify-x509-svid';
@@ -15,7 +14,7 @@ import {
 import { pathOf } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { configuredAgentId, parseAgentPathTemplate } from '../agent-path-template.js';
 import type { NodeAttestorHost, NodeAttestorPlugin } from '../node-attestor.js';
-import { WatchedFile } from '../watched-file.js';
+import { watchAuthorities } from '../read-authorities.js';
 import { certificateFacts, TEMPLATE_FIELDS } from './certificate-facts.js';
 import { x509PopConfigSchema, type X509PopConfig } from './x509pop-config.js';
 
@@ -58,13 +57,9 @@ interface VerifiedNode extends CertificatePath {
 
 type Verifier = (certificates: readonly Buffer[], now: Date) => Promise<VerifiedNode>;
 
-async function pkiVerifier(config: X509PopConfig, { clock, log }: NodeAttestorHost): Promise<Verifier> {
+async function pkiVerifier(config: X509PopConfig, host: NodeAttestorHost): Promise<Verifier> {
   const paths = config.ca_bundle_paths ?? [config.ca_bundle_path ?? ''];
-  const files = await Promise.all(
-    paths.map((path) =>
-      WatchedFile.open({ path, parse: ([file]) => readAuthorities(path, file?.text ?? ''), clock, log }),
-    ),
-  );
+  const files = await Promise.all(paths.map((path) => watchAuthorities(path, host)));
   return async ([leaf = Buffer.alloc(0), ...intermediates], now) => {
     const roots = (await Promise.all(files.map((file) => file.current()))).flat();
     const verified = believe(() =>
@@ -140,16 +135,5 @@ async function provePossession(
       'permission_denied',
       'challenge response verification failed: it is not signed by the key of the certificate',
     );
-  }
-}
-
-/** @throws BonafideError `invalid_argument` when a certificate of the file cannot be read. */
-function readAuthorities(path: string, text: string): readonly Buffer[] {
-  try {
-    const authorities = decodePem('CERTIFICATE', text);
-    for (const der of authorities) parseX509Certificate(der);
-    return authorities;
-  } catch (error) {
-    throw invalidArgument(`unable to load trust bundle ${path}: ${errorMessage(error)}`, error);
   }
 }

@@ -1,5 +1,5 @@
 /** What a TPM proves with its keys: quotes, certifications, signatures, opened credentials (TPM 2.0 Part 3 sections 12.5, 18 and 20). */
-import { LONGEST_DIGEST_BYTES, TPM_ALG, type PcrBank } from '../algorithm.js';
+import { algorithmOf, LONGEST_DIGEST_BYTES, TPM_ALG, type PcrBank, type TpmHash } from '../algorithm.js';
 import { TPM_HANDLE } from '../hierarchy.js';
 import { encodePcrSelection } from '../pcr-selection.js';
 import { NO_PASSWORD, type TpmAuthorization, type TpmResult, type TpmTurn } from '../tpm.js';
@@ -7,8 +7,16 @@ import { LARGEST_ATTEST_BYTES } from '../tpm-attest.js';
 import { TpmWriter } from '../tpm-writer.js';
 import type { MadeCredential } from '../make-credential.js';
 
-const CODE = { activateCredential: 0x0147, certify: 0x0148, quote: 0x0158, sign: 0x015d } as const;
-const HASH_CHECK_TAG = 0x8024;
+const CODE = {
+  activateCredential: 0x0147,
+  certify: 0x0148,
+  quote: 0x0158,
+  sign: 0x015d,
+  hash: 0x017d,
+} as const;
+const LONGEST_HASHED_BYTES = 1024;
+/** TPMT_TK_HASHCHECK with nothing in it. */
+const NO_TICKET = new TpmWriter().uint16(0x8024).uint32(TPM_HANDLE.null).sized(Buffer.alloc(0)).build();
 
 /** TPMS_ATTEST and TPMT_SIGNATURE. */
 export interface SignedAttest {
@@ -78,20 +86,40 @@ export async function certifyKey(
   );
 }
 
-/** With the scheme that the key is bound to; restricted keys refuse, for the TPM has not seen what the digest is of. */
-export async function signDigest(turn: TpmTurn, key: KeyInUse, digest: Buffer): Promise<Buffer> {
+/** What the TPM hashed itself, and its word (TPMT_TK_HASHCHECK) that it is nothing that only a TPM may say. */
+export interface HashedByTpm {
+  readonly digest: Buffer;
+  readonly ticket: Buffer;
+}
+
+/** @param data at most 1024 bytes. */
+export async function hashInTpm(turn: TpmTurn, hash: TpmHash, data: Buffer): Promise<HashedByTpm> {
+  if (data.length > LONGEST_HASHED_BYTES)
+    throw new RangeError(`a TPM hashes at most ${LONGEST_HASHED_BYTES} bytes at once`);
+  const { parameters } = await turn.execute({
+    name: 'TPM2_Hash',
+    code: CODE.hash,
+    parameters: new TpmWriter().sized(data).uint16(algorithmOf(hash)).uint32(TPM_HANDLE.owner).build(),
+  });
+  return { digest: parameters.readSized(LONGEST_DIGEST_BYTES, 'digest'), ticket: parameters.readRest() };
+}
+
+/**
+ * With the scheme that the key is bound to.
+ * @param ticket for restricted keys, which sign nothing else than what the TPM hashed itself.
+ */
+export async function signDigest(
+  turn: TpmTurn,
+  key: KeyInUse,
+  digest: Buffer,
+  ticket = NO_TICKET,
+): Promise<Buffer> {
   const { parameters } = await turn.execute({
     name: 'TPM2_Sign',
     code: CODE.sign,
     handles: [key.handle],
     authorizations: [key.authorization ?? NO_PASSWORD],
-    parameters: new TpmWriter()
-      .sized(digest)
-      .uint16(TPM_ALG.null)
-      .uint16(HASH_CHECK_TAG)
-      .uint32(TPM_HANDLE.null)
-      .sized(Buffer.alloc(0))
-      .build(),
+    parameters: new TpmWriter().sized(digest).uint16(TPM_ALG.null).bytes(ticket).build(),
   });
   return parameters.readRest();
 }
