@@ -2,6 +2,7 @@
 import type { KeyObject } from 'node:crypto';
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
+import { encodeOid, objectIdentifierHex } from '@bonafide/shared/crypto/der/object-identifier';
 import { decodePem } from '@bonafide/shared/crypto/pem';
 import { verifyCertificatePath } from '@bonafide/shared/crypto/verify-certificate-path';
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
@@ -19,6 +20,12 @@ export interface CertifiedEk {
 const EK_CERTIFICATE_USAGE = '2.23.133.8.1';
 /** Subject directory attributes: the TPM's specification, on which nothing depends. */
 const HANDLED_EXTENSIONS = ['2.5.29.9'];
+/** Of makers' older authorities. */
+const SHA1_SIGNATURES = ['1.2.840.113549.1.1.5', '1.2.840.10045.4.1'].map((oid) =>
+  encodeOid(objectIdentifierHex(oid)),
+);
+const SHA1_ADVICE =
+  'it, or one above it, is signed with SHA-1, which proves nothing; enroll the hash of this TPM (bonafide-server tpm enroll with ek_enrollment: true, or ek_hashes_path) to trust it without a certificate';
 const MOST_INTERMEDIATES = 8;
 const LARGEST_ROOTS_FILE_BYTES = 4 * 1024 * 1024;
 
@@ -52,10 +59,20 @@ export function verifyEkCertificate(evidence: {
     };
   } catch (error) {
     if (!(error instanceof BonafideError)) throw error;
-    throw new BonafideError('permission_denied', `EK certificate refused: ${error.message}`, {
-      cause: error,
-    });
+    const why = isSignedWithSha1(evidence) ? SHA1_ADVICE : error.message;
+    throw new BonafideError('permission_denied', `EK certificate refused: ${why}`, { cause: error });
   }
+}
+
+/** A hint and no more: it is refused already. */
+function isSignedWithSha1({
+  certificate,
+  chain,
+}: {
+  certificate: Buffer;
+  chain: readonly Buffer[];
+}): boolean {
+  return [certificate, ...chain].some((der) => SHA1_SIGNATURES.some((oid) => der.includes(oid)));
 }
 
 /** One that cannot be read is nobody's. */

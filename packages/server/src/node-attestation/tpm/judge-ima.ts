@@ -40,7 +40,8 @@ export class ImaExamination {
   constructor(allowed: DigestList, bank: PcrBank, from: ImaPosition | undefined) {
     this.#allowed = allowed;
     this.#bank = bank;
-    this.#from = from?.version === allowed.version && from.bank === bank ? from : undefined;
+    const isKnown = from?.version === allowed.version && from.bank === bank && from.count > 0;
+    this.#from = isKnown ? from : undefined;
     this.#walk = new ImaWalk(
       bank,
       this.#from && { count: this.#from.count, aggregate: Buffer.from(this.#from.aggregate, 'hex') },

@@ -11,6 +11,7 @@ import { pcrDigestSchema, sha256Schema } from './parse-hex-digest.js';
 /** What firmware, boot loader and shim measure. */
 const DEFAULT_PCRS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
 export const IMA_PCR = 10;
+const BOOT_AGGREGATE_PCRS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 const DEFAULT_INTERVAL_SECONDS = 600;
 const SHORTEST_INTERVAL_SECONDS = 1;
 /** A node that is asked and does not answer may have been asked just before. */
@@ -64,6 +65,13 @@ const policySchema = z
     }
     if (policy.pcr14 !== undefined && !policy.pcrs.includes(14)) {
       refuse('pcrs', 'lacks PCR 14, of which pcr14 gives the values');
+    }
+    const missing = BOOT_AGGREGATE_PCRS.filter((index) => !policy.pcrs.includes(index));
+    if (policy.ima_allow_list_path !== undefined && missing.length > 0) {
+      refuse(
+        'pcrs',
+        `lacks PCR ${missing.join(', ')}: the list of measured files belongs to a boot by PCRs 0 to 9, and ima_allow_list_path is set`,
+      );
     }
     const needsLog = policy.secure_boot === 'required' || policy.db_authorities !== undefined;
     if (needsLog && policy.event_log === 'optional') {
