@@ -1,4 +1,4 @@
-import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { parseSpiffeId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { describe, expect, it } from 'vitest';
 import type { AttestedNode } from '../store/node-record.js';
 import { AgentCalls } from './agent-calls.js';
@@ -21,6 +21,19 @@ const attested: AttestedNode = {
 const ignored = () => ({ end: () => undefined, survivesQuarantine: false });
 
 describe('AgentCalls', () => {
+  it('tells of each call that it lets in, and of no other', () => {
+    let node: AttestedNode | undefined = attested;
+    const heard: SpiffeId[] = [];
+    const calls = new AgentCalls({ node: () => node }, (caller) => heard.push(caller));
+    calls.track(agentId, AbortSignal.abort(), ignored());
+    expect(heard).toEqual([agentId]);
+    node = { ...attested, isBanned: true };
+    expect(() => {
+      calls.track(agentId, new AbortController().signal, ignored());
+    }).toThrow(expect.objectContaining({ reason: 'agent_banned' }));
+    expect(heard).toEqual([agentId]);
+  });
+
   it('ends every call of an agent that is banned, and no call of one that is not', () => {
     let node: AttestedNode | undefined = attested;
     const calls = new AgentCalls({ node: () => node });

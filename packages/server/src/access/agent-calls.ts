@@ -15,8 +15,15 @@ export class AgentCalls {
   readonly #directory: Pick<CallerDirectory, 'node'>;
   readonly #calls = new Map<SpiffeId, Set<TrackedCall>>();
 
-  constructor(directory: Pick<CallerDirectory, 'node'>) {
+  readonly #onCall: (agentId: SpiffeId) => void;
+
+  /** @param onCall hears of each call that is let in. */
+  constructor(
+    directory: Pick<CallerDirectory, 'node'>,
+    onCall: (agentId: SpiffeId) => void = () => undefined,
+  ) {
     this.#directory = directory;
+    this.#onCall = onCall;
   }
 
   /**
@@ -26,6 +33,7 @@ export class AgentCalls {
   track(agentId: SpiffeId, signal: AbortSignal, call: TrackedCall): void {
     const refusal = this.#refusalOf(agentId, call);
     if (refusal !== undefined) throw refusal;
+    this.#onCall(agentId);
     if (signal.aborted) return;
     const calls = this.#calls.get(agentId) ?? new Set();
     calls.add(call);

@@ -22,8 +22,12 @@ export function mayBeCalledUnproven(node: {
   readonly waitedMs: number;
   readonly deadlineSeconds: number;
 }): boolean {
-  const deadlineMs = node.deadlineSeconds * 1000;
-  return node.ageMs >= deadlineMs && node.waitedMs >= Math.min(LONGEST_PATIENCE_MS, deadlineMs);
+  return node.ageMs >= node.deadlineSeconds * 1000 && node.waitedMs >= patienceMs(node.deadlineSeconds);
+}
+
+/** How long a node that is asked may take. */
+export function patienceMs(deadlineSeconds: number): number {
+  return Math.min(LONGEST_PATIENCE_MS, deadlineSeconds * 1000);
 }
 
 /**

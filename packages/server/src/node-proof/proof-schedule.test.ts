@@ -179,6 +179,7 @@ describe('a node that does not prove itself', () => {
       open.delete(A);
       await clock.advance(10_000);
       open.add(A);
+      schedule.called(A); // to listen is a call as well
     }
     await clock.advance(MINUTE);
     expect(quarantined).toEqual([A]);
@@ -187,9 +188,34 @@ describe('a node that does not prove itself', () => {
   it('gets no more time by polling instead of listening', async () => {
     await provenAt(A, clock.now());
     for (let minute = 0; minute < 33; minute += 1) {
-      schedule.polled(A);
+      schedule.called(A);
       await clock.advance(MINUTE);
     }
+    expect(quarantined).toEqual([A]);
+  });
+
+  it('gets no more time by calling now and then, without ever listening', async () => {
+    await provenAt(A, clock.now());
+    for (let time = 0; time < 10 && quarantined.length === 0; time += 1) {
+      await clock.advance(10 * MINUTE);
+      schedule.called(A);
+      await clock.advance(5_000);
+    }
+    expect(asked).toEqual([]);
+    expect(quarantined).toEqual([A]);
+  });
+
+  it('because it was off is asked once more when it is back', async () => {
+    await connect('a', 9 * MINUTE);
+    await clock.advance(6_000);
+    expect(asked).toHaveLength(1);
+    open.delete(A);
+    await clock.advance(120 * MINUTE);
+    open.add(A);
+    await clock.advance(10_000);
+    expect(asked).toHaveLength(2);
+    expect(quarantined).toEqual([]);
+    await clock.advance(2 * MINUTE);
     expect(quarantined).toEqual([A]);
   });
 

@@ -9,7 +9,7 @@ import type { AttestedNode } from '../store/node-record.js';
 import type { CommittedRevision, Store } from '../store/store.js';
 import type { LastProven } from './last-proven.js';
 import type { NodeNotices } from './node-notices.js';
-import { mayBeCalledUnproven, nextProofMs, PatientTime } from './proof-patience.js';
+import { mayBeCalledUnproven, nextProofMs, patienceMs, PatientTime } from './proof-patience.js';
 
 export interface ProofScheduleOptions {
   readonly attestors: ReadonlyMap<string, NodeAttestor>;
@@ -43,8 +43,8 @@ const BUSY_LOOK_MS = 1_000;
 const SKEW_MS = 60_000;
 const ASKED_A_SECOND = 100;
 const ASK_AGAIN_MS = 30_000;
-/** An agent that polls instead of listening is connected for so long after each poll. */
-const POLL_COUNTS_MS = 120_000;
+/** An agent that does not listen is connected for so long after each call; longer than who comes back may take to answer. */
+const CALL_COUNTS_MS = 120_000;
 /** Of the nodes here, and a few in any case: more at a time are rather our own fault than theirs. */
 const UNPROVEN_SHARE_A_MINUTE = 0.01;
 const FEW_UNPROVEN_A_MINUTE = 5;
@@ -53,7 +53,9 @@ export class ProofSchedule {
   readonly #options: ProofScheduleOptions;
   readonly #time: PatientTime;
   readonly #watched = new Map<SpiffeId, WatchedNode>();
-  readonly #polled = new Map<SpiffeId, number>();
+  readonly #called = new Map<SpiffeId, number>();
+  /** At the last look. */
+  #present: ReadonlySet<SpiffeId> = new Set();
   readonly #quarantinedMs: number[] = [];
   readonly #random: () => number;
 
@@ -97,9 +99,9 @@ export class ProofSchedule {
     watched.dueMs = this.#time.nowMs + nextProofMs(interval, this.#random());
   }
 
-  /** An agent asked for its entries without listening for changes: it cannot be asked, but must prove itself all the same. */
-  polled(agentId: SpiffeId): void {
-    if (this.#continuousOf(agentId) !== undefined) this.#polled.set(agentId, this.#time.nowMs);
+  /** An agent that may not be listening made a call, whatever for: it cannot be asked, but must prove itself all the same. */
+  called(agentId: SpiffeId): void {
+    if (this.#continuousOf(agentId) !== undefined) this.#called.set(agentId, this.#time.nowMs);
   }
 
   /** An operator's request, at any server, is passed on by the one that holds the stream; who was reset begins anew. */
@@ -113,7 +115,7 @@ export class ProofSchedule {
   /** @returns whether there are more to be asked. */
   async #look(passedMs: number): Promise<boolean> {
     const nowMs = this.#time.nowMs;
-    const present = this.#present(nowMs);
+    const present = this.#lookAround(nowMs);
     const due = [...present].filter((agentId) => (this.#watched.get(agentId)?.dueMs ?? 0) <= nowMs);
     const turn = due
       .sort((a, b) => this.#dueOf(a) - this.#dueOf(b))
@@ -131,25 +133,35 @@ export class ProofSchedule {
   }
 
   /** Those that are connected and can be proven; who is gone and owes nothing is forgotten. */
-  #present(nowMs: number): ReadonlySet<SpiffeId> {
+  #lookAround(nowMs: number): ReadonlySet<SpiffeId> {
     const present = new Set<SpiffeId>();
-    for (const [agentId, atMs] of this.#polled) {
-      if (nowMs - atMs > POLL_COUNTS_MS) this.#polled.delete(agentId);
+    for (const [agentId, atMs] of this.#called) {
+      if (nowMs - atMs > CALL_COUNTS_MS) this.#called.delete(agentId);
       else present.add(agentId);
     }
     for (const agentId of this.#options.streams.openAgents()) present.add(agentId);
     for (const agentId of present) {
-      if (this.#continuousOf(agentId) === undefined) present.delete(agentId);
-      else if (!this.#watched.has(agentId)) {
-        this.#watched.set(agentId, { seenMs: nowMs, dueMs: nowMs, askedMs: undefined });
-      }
+      const continuous = this.#continuousOf(agentId);
+      if (continuous === undefined) present.delete(agentId);
+      else this.#meet(agentId, nowMs, continuous);
     }
     for (const [agentId, { askedMs }] of this.#watched) {
       const isGone = this.#options.nodes.node(agentId) === undefined;
       // One that owes an answer does not get more time by leaving and coming back.
       if (isGone || (askedMs === undefined && !present.has(agentId))) this.#watched.delete(agentId);
     }
+    this.#present = present;
     return present;
+  }
+
+  /** One that could not answer while it was away has half of its patience to do so now: leaving is not worth it, and no crime either. */
+  #meet(agentId: SpiffeId, nowMs: number, { deadlineSeconds }: ContinuousProof): void {
+    const watched = this.#watched.get(agentId);
+    if (watched === undefined) {
+      this.#watched.set(agentId, { seenMs: nowMs, dueMs: nowMs, askedMs: undefined });
+    } else if (watched.askedMs !== undefined && !this.#present.has(agentId)) {
+      watched.askedMs = Math.max(watched.askedMs, nowMs - patienceMs(deadlineSeconds) / 2);
+    }
   }
 
   /** Asks it when it is time. @returns whether it has been too long without an answer. */

@@ -8,6 +8,7 @@ import { AdminListener, prepareSocketFolder } from '../endpoints/admin-listener.
 import { ApiServer, type ApiHandlers } from '../endpoints/api-server.js';
 import { ConnectedPeers } from '../endpoints/connected-peers.js';
 import { TlsListener } from '../endpoints/tls-listener.js';
+import type { NodeProving } from './node-proofs.js';
 import type { Registry } from './registry.js';
 import type { Signing } from './signing.js';
 import type { Startup } from './startup.js';
@@ -17,6 +18,7 @@ interface EndpointParts {
   readonly storage: Storage;
   readonly signing: Signing;
   readonly registry: Registry;
+  readonly proving: NodeProving;
   readonly handlers: ApiHandlers;
 }
 
@@ -36,6 +38,7 @@ export async function createEndpoints(
     storage: { store, graph },
     signing: { serverSvid },
     registry: { agents, watchStreams },
+    proving: { schedule },
     handlers,
   }: EndpointParts,
 ): Promise<Endpoints> {
@@ -48,7 +51,9 @@ export async function createEndpoints(
   const trustDomain = server.trust_domain;
   const adminIds = new Set(server.admin_ids);
   const peers = new ConnectedPeers();
-  const agentCalls = new AgentCalls(graph);
+  const agentCalls = new AgentCalls(graph, (agentId) => {
+    schedule.called(agentId);
+  });
   const following = new CloseFollowing({ store, graph, clock });
   graph.subscribe(({ resets }) => {
     agentCalls.check(resets);

@@ -13,12 +13,8 @@ export class AgentPolls {
   readonly #turns: Turns;
   readonly #ofAgents = new Map<SpiffeId, number>();
 
-  readonly #onPoll: (agentId: SpiffeId) => void;
-
-  /** @param onPoll hears of each call. */
-  constructor(clock: Clock, onPoll: (agentId: SpiffeId) => void = () => undefined) {
+  constructor(clock: Clock) {
     this.#turns = new Turns(clock);
-    this.#onPoll = onPoll;
   }
 
   /** How many agents have calls in progress. */
@@ -31,7 +27,6 @@ export class AgentPolls {
    * @throws BonafideError `resource_exhausted` when the agent has too many calls in progress.
    */
   begin(agentId: SpiffeId, signal: AbortSignal): void {
-    this.#onPoll(agentId);
     const inProgress = this.#ofAgents.get(agentId) ?? 0;
     if (inProgress >= MOST_OF_AN_AGENT) {
       throw new BonafideError(
