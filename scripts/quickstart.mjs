@@ -15,6 +15,7 @@ const domain = new Domain({ narrator, signal: stop.signal });
 try {
   narrator.title('Bonafide quickstart: a trust domain of your own, on this machine');
   await narrator.step('Set-up: dependencies and build', () => setUp({ say: (line) => narrator.say(line) }));
+  await domain.chooseNodeProof();
   await domain.startServer();
   await domain.startAgent();
   await domain.registerWorkloads();

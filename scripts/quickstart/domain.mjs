@@ -3,11 +3,12 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Child, run } from './child.mjs';
+import { chooseNodeProof } from './node-proof.mjs';
+import { program, root } from './program.mjs';
 
-export const root = dirname(dirname(import.meta.dirname));
 const TRUST_DOMAIN = 'example.org';
 const NODE_ALIAS = `spiffe://${TRUST_DOMAIN}/quickstart-node`;
 /** Short, so that a rotation can be watched: the agent renews at half of it. */
@@ -41,6 +42,10 @@ export class Domain {
     return this.path('workload-api.sock');
   }
 
+  async chooseNodeProof() {
+    this.proof = await chooseNodeProof(this);
+  }
+
   async startServer() {
     await this.narrator.step(
       `Starting the server of trust domain ${TRUST_DOMAIN}, on embedded SQLite`,
@@ -48,12 +53,8 @@ export class Domain {
         this.port = await findFreePort();
         this.narrator.say(`everything is in ${this.directory}`);
         writeFileSync(this.path('server.yaml'), serverConfig(this));
-        this.server = this.start('server', process.execPath, [
-          program('server'),
-          'run',
-          '--config',
-          this.path('server.yaml'),
-        ]);
+        const args = [program('server'), 'run', '--config', this.path('server.yaml')];
+        this.server = this.start('server', process.execPath, args);
         await this.waitFor('the server to be healthy', async () => (await this.operator('healthcheck')).isOk);
         this.narrator.ok(`bonafide-server healthcheck: healthy, on 127.0.0.1:${this.port}`);
       },
@@ -61,33 +62,27 @@ export class Domain {
   }
 
   async startAgent() {
-    await this.narrator.step('Starting the agent, which proves its node with a join token', async () => {
-      writeFileSync(this.path('bundle.pem'), (await this.mustOperate('bundle', 'show')).text);
-      this.narrator.ok('bonafide-server bundle show: the agent knows its server by this certificate');
-      const { text } = await this.mustOperate('token', 'generate', '--spiffe-id', NODE_ALIAS);
-      const token = /^Token: (\S+)/m.exec(text)?.[1];
-      if (token === undefined) throw new Error(`token generate printed no token: ${text}`);
-      this.narrator.ok('bonafide-server token generate: a token that works once');
-      writeFileSync(this.path('agent', 'token'), token, { mode: 0o600 });
-      writeFileSync(this.path('agent.yaml'), agentConfig(this));
-      this.agent = this.start('agent', process.execPath, [
-        program('agent'),
-        'run',
-        '--config',
-        this.path('agent.yaml'),
-      ]);
-      const health = ['healthcheck', '--socket-path', this.workloadSocket];
-      await this.waitFor(
-        'the agent to be healthy',
-        async () => (await run(process.execPath, [program('agent'), ...health])).isOk,
-      );
-      const listed = await this.mustOperate('agent', 'list');
-      const agentId = new RegExp(`spiffe://${TRUST_DOMAIN}/spire/agent/join_token/\\S+`).exec(
-        listed.text,
-      )?.[0];
-      if (agentId === undefined) throw new Error(`the attested agent is not listed: ${listed.text}`);
-      this.narrator.ok(`bonafide-server agent list: ${agentId}`);
-    });
+    await this.narrator.step(
+      `Starting the agent, which proves its node with ${this.proof.words}`,
+      async () => {
+        writeFileSync(this.path('bundle.pem'), (await this.mustOperate('bundle', 'show')).text);
+        this.narrator.ok('bonafide-server bundle show: the agent knows its server by this certificate');
+        await this.proof.prepare(NODE_ALIAS);
+        writeFileSync(this.path('agent.yaml'), agentConfig(this));
+        const args = [program('agent'), 'run', '--config', this.path('agent.yaml')];
+        this.agent = this.start('agent', process.execPath, args);
+        const health = ['healthcheck', '--socket-path', this.workloadSocket];
+        await this.waitFor(
+          'the agent to be healthy',
+          async () => (await run(process.execPath, [program('agent'), ...health])).isOk,
+        );
+        const listed = await this.mustOperate('agent', 'list');
+        const pattern = new RegExp(`spiffe://${TRUST_DOMAIN}/spire/agent/(?:join_token|tpm)/\\S+`);
+        this.agentId = pattern.exec(listed.text)?.[0];
+        if (this.agentId === undefined) throw new Error(`the attested agent is not listed: ${listed.text}`);
+        this.narrator.ok(`bonafide-server agent list: ${this.agentId}`);
+      },
+    );
   }
 
   async registerWorkloads() {
@@ -180,10 +175,6 @@ export class Domain {
   }
 }
 
-export function program(name) {
-  return join(root, 'packages', name, 'dist', 'main.js');
-}
-
 /** Two users when this is root and they can read this folder; otherwise the one that runs this. */
 function chooseAccounts(domain) {
   const own = { uid: process.getuid(), gid: process.getgid() };
@@ -224,8 +215,7 @@ plugins:
     disk:
       keys_path: ${JSON.stringify(domain.path('server', 'keys.json'))}
   NodeAttestor:
-    join_token: {}
-`;
+${domain.proof.serverConfig}`;
 }
 
 function agentConfig(domain) {
@@ -237,9 +227,7 @@ agent:
   socket_path: ${JSON.stringify(domain.workloadSocket)}
   data_dir: ${JSON.stringify(domain.path('agent'))}
   trust_bundle_path: ${JSON.stringify(domain.path('bundle.pem'))}
-  join_token_file: ${JSON.stringify(domain.path('agent', 'token'))}
-plugins:
-  WorkloadAttestor:
+${domain.proof.agentConfig}  WorkloadAttestor:
     unix:
       discover_workload_path: true
 `;

@@ -1,7 +1,7 @@
 // The workloads of the story: two processes without a secret, that call each other by SPIFFE ID, and others that must not.
 import { join } from 'node:path';
 import { run } from './child.mjs';
-import { root } from './domain.mjs';
+import { root } from './program.mjs';
 
 const greeter = (file) => join(root, 'examples', 'greeter', file);
 const IDENTITY = /^(?:identity|renewed) (\S+) serial (\S+) until (\S+)$/;

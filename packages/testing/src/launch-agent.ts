@@ -1,4 +1,4 @@
-/** A real agent process beside a launched server: attested with a join token made for it. */
+/** A real agent process beside a launched server: attested with a join token made for it, or by what a test names. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isServing } from './health.js';
@@ -18,6 +18,13 @@ export interface LaunchAgentOptions {
   readonly joinToken?: string;
   /** Given to the token made here: the agent then also has this ID, as a node alias. */
   readonly spiffeId?: string;
+  /** In place of a join token. */
+  readonly attestor?: {
+    /** What stands below NodeAttestor. */
+    readonly config: ConfigFile;
+    /** The ID that the agent is to get. */
+    readonly agentId: string;
+  };
   readonly config?: ConfigFile;
   readonly env?: Readonly<Record<string, string>>;
   readonly readyLimitMs?: number;
@@ -48,7 +55,7 @@ export async function launchAgent(options: LaunchAgentOptions): Promise<Launched
   const dataDirectory = join(directory, name);
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   await writeFile(bundlePath, await server.commandOutput('bundle', 'show'));
-  const joinToken = options.joinToken ?? (await generateJoinToken(server, options.spiffeId));
+  const { agentId, ...credentials } = await credentialsOf(options);
   const defaults: ConfigFile = {
     agent: {
       trust_domain: server.trustDomain,
@@ -57,12 +64,12 @@ export async function launchAgent(options: LaunchAgentOptions): Promise<Launched
       socket_path: socketPath,
       data_dir: dataDirectory,
       trust_bundle_path: bundlePath,
-      join_token: joinToken,
+      ...credentials.agent,
       log_level: 'DEBUG',
     },
     plugins: {
       KeyManager: { disk: { directory: dataDirectory } },
-      NodeAttestor: { join_token: {} },
+      NodeAttestor: credentials.nodeAttestor,
       WorkloadAttestor: { unix: { discover_workload_path: true } },
     },
   };
@@ -77,7 +84,7 @@ export async function launchAgent(options: LaunchAgentOptions): Promise<Launched
   });
   return {
     process: launched,
-    spiffeId: `spiffe://${server.trustDomain}/spire/agent/join_token/${joinToken}`,
+    spiffeId: agentId,
     socketPath,
     address: `unix://${socketPath}`,
     configPath,
@@ -88,6 +95,27 @@ export async function launchAgent(options: LaunchAgentOptions): Promise<Launched
     kill9: () => launched.kill9(),
     restart: () => launched.restart(),
     [Symbol.asyncDispose]: () => launched[Symbol.asyncDispose](),
+  };
+}
+
+interface Credentials {
+  readonly agentId: string;
+  readonly agent: ConfigFile;
+  readonly nodeAttestor: ConfigFile;
+}
+
+async function credentialsOf({
+  attestor,
+  joinToken,
+  server,
+  spiffeId,
+}: LaunchAgentOptions): Promise<Credentials> {
+  if (attestor !== undefined) return { agentId: attestor.agentId, agent: {}, nodeAttestor: attestor.config };
+  const token = joinToken ?? (await generateJoinToken(server, spiffeId));
+  return {
+    agentId: `spiffe://${server.trustDomain}/spire/agent/join_token/${token}`,
+    agent: { join_token: token },
+    nodeAttestor: { join_token: {} },
   };
 }
 

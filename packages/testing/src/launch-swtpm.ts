@@ -32,6 +32,8 @@ export interface Swtpm extends AsyncDisposable {
   readonly socketPath: string;
   readonly controlPath: string;
   readonly process: LaunchedProcess;
+  /** For others whose certificates are to be of the same authority. */
+  readonly authorityDirectory: string;
   /** DER: the issuer of its endorsement certificates, then the root. */
   readonly ekRoots: readonly Buffer[];
   /** Reboots the machine: PCRs as at power-on, resetCount one up. Who is connected loses the connection. */
@@ -63,11 +65,21 @@ export async function launchSwtpm(options: LaunchSwtpmOptions = {}): Promise<Swt
     if (!existsSync(state)) await makeTpm(state, authority, directory, options.banks ?? ['sha1', 'sha256']);
     const socketPath = join(directory, 'tpm');
     const process = await startTpm(state, socketPath);
-    return new RunningSwtpm(process, socketPath, await readRoots(authority), () => temporary?.remove());
+    return new RunningSwtpm(process, socketPath, {
+      authorityDirectory: authority,
+      ekRoots: await readRoots(authority),
+      remove: () => temporary?.remove(),
+    });
   } catch (error) {
     temporary?.remove();
     throw error;
   }
+}
+
+interface SwtpmFiles {
+  readonly authorityDirectory: string;
+  readonly ekRoots: readonly Buffer[];
+  readonly remove: () => void;
 }
 
 class RunningSwtpm implements Swtpm {
@@ -75,14 +87,20 @@ class RunningSwtpm implements Swtpm {
   readonly path: string;
   readonly socketPath: string;
   readonly controlPath: string;
+  readonly authorityDirectory: string;
   readonly ekRoots: readonly Buffer[];
   readonly #remove: () => void;
 
-  constructor(process: LaunchedProcess, socketPath: string, ekRoots: readonly Buffer[], remove: () => void) {
+  constructor(
+    process: LaunchedProcess,
+    socketPath: string,
+    { authorityDirectory, ekRoots, remove }: SwtpmFiles,
+  ) {
     this.process = process;
     this.path = `unix:${socketPath}`;
     this.socketPath = socketPath;
     this.controlPath = `${socketPath}.ctrl`;
+    this.authorityDirectory = authorityDirectory;
     this.ekRoots = ekRoots;
     this.#remove = remove;
   }
