@@ -12,10 +12,15 @@ const MOST_VALUES = 256;
 export const HIGHEST_PCR = 15;
 
 /** A key of a YAML map: `7`, whether it was written as a number or as text. */
-const pcrIndex = z.string().regex(/^(?:\d|1[0-5])$/, { message: `is not a PCR from 0 to ${HIGHEST_PCR}` });
+const PCR_INDEX = /^(?:\d|1[0-5])$/;
 
 const bankSchema = z
-  .record(pcrIndex, z.array(pcrDigestSchema).min(1).max(MOST_VALUES))
+  .record(z.string(), z.array(pcrDigestSchema).min(1).max(MOST_VALUES))
+  .superRefine((pcrs, context) => {
+    for (const key of Object.keys(pcrs).filter((text) => !PCR_INDEX.test(text))) {
+      context.addIssue({ code: 'custom', path: [key], message: `is not a PCR from 0 to ${HIGHEST_PCR}` });
+    }
+  })
   .refine((pcrs) => Object.keys(pcrs).length > 0, { message: 'names no PCR' });
 
 const setSchema = z

@@ -5,7 +5,7 @@ import { parsedString } from '@bonafide/shared/config/parsed-string';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { PCR_BANKS } from '@bonafide/shared/tpm/algorithm';
 import { z } from 'zod';
-import { HIGHEST_PCR, goldenSetsSchema, unquotedPart } from './golden-sets.js';
+import { HIGHEST_PCR, goldenSetsSchema, unquotedPart, type GoldenSets } from './golden-sets.js';
 import { pcrDigestSchema, sha256Schema } from './parse-hex-digest.js';
 
 /** What firmware, boot loader and shim measure. */
@@ -77,7 +77,9 @@ const policySchema = z
     if (needsLog && policy.event_log === 'optional') {
       refuse('event_log', 'is optional; Secure Boot and db_authorities can be proven only by the log');
     }
-    for (const [name, set] of policy.golden ?? []) {
+    // Refinements run beside what is wrong already: then the sets are as they were written.
+    const golden: GoldenSets = policy.golden instanceof Map ? policy.golden : new Map();
+    for (const [name, set] of golden) {
       const unseen = unquotedPart(set, policy);
       if (unseen !== undefined) refuse('golden', `${name} names ${unseen}`);
     }
