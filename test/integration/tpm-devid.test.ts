@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { createNodeAttestor, nodeAttestorSchema } from '@bonafide/agent/node-attestation/attestors';
@@ -41,6 +42,7 @@ import { TpmWriter } from '@bonafide/shared/tpm/tpm-writer';
 import { ForgedAttestationKey } from '@bonafide/testing/forged-attestation-key';
 import { launchSwtpm, swtpmIsInstalled, type Swtpm } from '@bonafide/testing/launch-swtpm';
 import { provisionDevId, type DevIdWish } from '@bonafide/testing/provision-devid';
+import { runProcess } from '@bonafide/testing/run-command';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { createTestParty, type TestParty } from '@bonafide/testing/test-party';
 import { waitFor } from '@bonafide/testing/wait-for';
@@ -50,6 +52,8 @@ import { pairAttestors } from './pair-attestors.js';
 import { InProcessServer } from './server-in-process.js';
 
 const LIMIT_MS = 180_000;
+const HAS_TOOLS = spawnSync('tpm2_create', ['--version']).status === 0;
+const TOOL_ATTRIBUTES = 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth';
 const title = 'tpm_devid, both halves, with software TPMs';
 const host = {
   trustDomain: parseTrustDomain('example.org'),
@@ -265,6 +269,37 @@ describe.skipIf(!swtpmIsInstalled())(
       ]);
     });
 
+    it.skipIf(!HAS_TOOLS)(
+      'take what tpm2-tools provisioned as the documentation says (needs tpm2-tools)',
+      async () => {
+        const run = async (name: string, ...args: readonly string[]): Promise<void> => {
+          const env = { TPM2TOOLS_TCTI: `swtpm:path=${swtpm.socketPath}` };
+          const options = { cwd: directory.path, env, limitMs: LIMIT_MS };
+          const { code, stderr } = await runProcess(name, args, options);
+          expect(stderr).not.toContain('ERROR');
+          expect(code).toBe(0);
+        };
+        const parent = ['-c', 'srk.ctx', '-a', `${TOOL_ATTRIBUTES}|noda|restricted|decrypt`];
+        const names = ['-u', 'devid.pub', '-r', 'devid.priv', '-f', 'pem', '-o', 'devid-key.pem'];
+        await run('tpm2_createprimary', '-C', 'o', '-g', 'sha256', '-G', 'ecc256:null:aes128cfb', ...parent);
+        await run('tpm2_flushcontext', '-t');
+        await run(
+          'tpm2_create',
+          ...['-C', 'srk.ctx', '-g', 'sha256', '-G', 'ecc256:ecdsa-sha256:null', ...names],
+          ...['-a', `${TOOL_ATTRIBUTES}|sign`],
+        );
+        await run('tpm2_flushcontext', '-t');
+        const key = createPublicKey(await readFile(directory.join('devid-key.pem')));
+        const { certificate } = await createTestParty({ name: 'tool', issuer: authority, spki: spkiOf(key) });
+        const devId = {
+          devid_cert_path: await written('tool.crt', pem(certificate)),
+          devid_priv_path: directory.join('devid.priv'),
+          devid_pub_path: directory.join('devid.pub'),
+        };
+        expect(await refusalOf(agent(devId))).toBe('attested');
+      },
+    );
+
     it('use the passwords of the hierarchies', async () => {
       const path = other.path;
       const passwords = { owner: Buffer.from('o'), endorsement: Buffer.from('e'), none: Buffer.alloc(0) };
@@ -382,7 +417,7 @@ describe.skipIf(!swtpmIsInstalled())(
 
     it('do not take an answer of another attestation key, nor one of another time', async () => {
       const name = Buffer.concat([Buffer.from([0, 0x0b]), Buffer.alloc(32, 1)]);
-      let ek = Buffer.alloc(0);
+      let ek: Buffer = Buffer.alloc(0);
       const wrongAk = tamperedWith(agent(files.rsa), {
         evidence: (evidence) => {
           ek = evidence.ekPublic;

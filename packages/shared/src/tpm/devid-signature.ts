@@ -24,12 +24,7 @@ export function devIdSignature(raw: Buffer): Buffer {
 }
 
 export function isDevIdSignature(key: KeyObject, data: Buffer, signature: Buffer): boolean {
-  switch (key.asymmetricKeyType) {
-    case 'rsa':
-      return verify('sha256', data, { key, padding: constants.RSA_PKCS1_PADDING }, signature);
-    case 'ec':
-      return verify('sha256', data, { key, dsaEncoding: 'der' }, signature);
-    default:
-      return false;
-  }
+  const { asymmetricKeyType: type } = key;
+  if (type === 'rsa') return verify('sha256', data, { key, padding: constants.RSA_PKCS1_PADDING }, signature);
+  return type === 'ec' && verify('sha256', data, { key, dsaEncoding: 'der' }, signature);
 }
