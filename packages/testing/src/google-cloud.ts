@@ -39,6 +39,8 @@ export class GoogleCloud implements AsyncDisposable {
   /** Of the keys that sign identity tokens. */
   keyId = 'key-1';
   keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  /** What the metadata service says otherwise of the instance, asked for each token. */
+  instance: () => Json = () => ({});
   keysMaxAge = 'public, max-age=20000, must-revalidate';
   /** By name; nothing else is there. */
   readonly instances = new Map<string, Json>();
@@ -177,7 +179,7 @@ export class GoogleCloud implements AsyncDisposable {
     else {
       const claims = searchParams.get('format') === 'full' ? {} : { google: undefined };
       response.writeHead(200, { 'metadata-flavor': 'Google' });
-      response.end(await this.identityToken(searchParams.get('audience') ?? '', { claims }));
+      response.end(await this.identityToken(searchParams.get('audience') ?? '', { claims, instance: this.instance() }));
     }
   }
 

@@ -40,26 +40,28 @@ export async function launchProbedServer(options: LaunchServerOptions): Promise<
       BONAFIDE_BENCH_PROBE: socketPath,
     },
   });
-  return {
-    server,
-    costOf: async (during, { isLoopWatched = false } = {}) => {
-      const { pid } = server.process;
-      await readProbe(socketPath, isLoopWatched);
-      forgetPeak(pid);
-      const startedSeconds = processorSeconds(pid);
-      const startedMs = performance.now();
-      await during();
-      const seconds = (performance.now() - startedMs) / 1000;
-      const used = processorSeconds(pid) - startedSeconds;
-      const reading = await readProbe(socketPath, false);
-      return {
-        ...reading,
-        seconds,
-        processorSeconds: used,
-        processorPercent: (used / seconds) * 100,
-        peakMb: memoryOf(pid).peakMb,
-      };
-    },
+  return { server, costOf: costMeter(() => server.process.pid, socketPath) };
+}
+
+/** @param socketPath of the probe in that process. */
+export function costMeter(pidOf: () => number, socketPath: string): ProbedServer['costOf'] {
+  return async (during, { isLoopWatched = false } = {}) => {
+    const pid = pidOf();
+    await readProbe(socketPath, isLoopWatched);
+    forgetPeak(pid);
+    const startedSeconds = processorSeconds(pid);
+    const startedMs = performance.now();
+    await during();
+    const seconds = (performance.now() - startedMs) / 1000;
+    const used = processorSeconds(pid) - startedSeconds;
+    const reading = await readProbe(socketPath, false);
+    return {
+      ...reading,
+      seconds,
+      processorSeconds: used,
+      processorPercent: (used / seconds) * 100,
+      peakMb: memoryOf(pid).peakMb,
+    };
   };
 }
 

@@ -80,7 +80,7 @@ function eccSeed(ek: TpmEccPublic): Seed {
 }
 
 /** KDFa (TPM 2.0 Part 1 section 11.4.10.2), with one context. */
-function kdfa(hash: TpmHash, key: Buffer, label: string, context: Buffer, bits: number): Buffer {
+export function kdfa(hash: TpmHash, key: Buffer, label: string, context: Buffer, bits: number): Buffer {
   const blocks: Buffer[] = [];
   for (let counter = 1; (counter - 1) * digestBytes(hash) < bits / 8; counter += 1) {
     const input = new TpmWriter().uint32(counter).bytes(nullTerminated(label)).bytes(context).uint32(bits);
@@ -90,7 +90,7 @@ function kdfa(hash: TpmHash, key: Buffer, label: string, context: Buffer, bits: 
 }
 
 /** KDFe (TPM 2.0 Part 1 section 11.4.10.3), for one digest of bits. */
-function kdfe(hash: TpmHash, shared: Buffer, label: string, ours: Buffer, theirs: Buffer): Buffer {
+export function kdfe(hash: TpmHash, shared: Buffer, label: string, ours: Buffer, theirs: Buffer): Buffer {
   const input = new TpmWriter()
     .uint32(1)
     .bytes(shared)
