@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { normalizeSelectors } from '@bonafide/shared/registration/selector';
 import type { Clock } from '@bonafide/shared/runtime/clock';
-import { pathOf, trustDomainOf, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { AdmissionGate } from '../node-admission/admission-gate.js';
 import type { AskingNode } from '../node-admission/admission-request.js';
@@ -18,6 +18,7 @@ import {
 import type { AttestedNode, Quarantine } from '../store/node-record.js';
 import type { Store, WriteTransaction } from '../store/store.js';
 import type { AttestationResult } from '../telemetry/metrics.js';
+import { checkProvenId } from './check-proven-id.js';
 import { limitChallenges } from './limit-challenges.js';
 import type { NodeAttestor, ProvenNode } from './node-attestor.js';
 
@@ -47,8 +48,6 @@ export interface AttestedAgent {
   readonly svid: IssuedX509Svid;
   readonly canReattest: boolean;
 }
-
-const AGENT_PATHS = '/spire/agent/';
 
 /**
  * @throws BonafideError `failed_precondition` for a type that is not enabled; `agent_banned`; `agent_quarantined` for a node that is in
@@ -103,7 +102,7 @@ async function attestWith(
       return record;
     },
   });
-  checkAgentId(proven, trustDomain, type);
+  checkProvenId(proven, { trustDomain, type, types: options.attestors });
   await turnAwayUnknown(proven, type, options);
   const { agentId, selectors } = proven;
   const asking = { agentId, attestationType: type, selectors, address: attempt.address };
@@ -232,17 +231,4 @@ async function noteRecord(
     throw new BonafideError('aborted', `what is known of ${agentId} changed while it attested; attest again`);
   }
   await nodeProofs.put({ agentId, provenAt: now, requestedAt: undefined, record });
-}
-
-/** An attestor's mistake must not let one kind of evidence speak for another kind of node, or for the server. */
-function checkAgentId(
-  { agentId, hasConfiguredPath = false }: ProvenNode,
-  trustDomain: TrustDomain,
-  type: string,
-): void {
-  const prefix = hasConfiguredPath ? AGENT_PATHS : `${AGENT_PATHS}${type}/`;
-  const path = pathOf(agentId);
-  if (trustDomainOf(agentId) !== trustDomain || !path.startsWith(prefix) || path.length === prefix.length) {
-    throw new BonafideError('internal', `the node attestor ${type} produced the agent ID ${agentId}`);
-  }
 }

@@ -5,6 +5,7 @@ import { checkEndorsementKey } from '@bonafide/shared/tpm/check-endorsement-key'
 import { ekHash } from '@bonafide/shared/tpm/ek-hash';
 import type { TpmOffer } from '@bonafide/shared/tpm/tpm-evidence';
 import { parseTpmPublic, publicKeyOf, type TpmPublic } from '@bonafide/shared/tpm/tpm-public';
+import type { WriteTransaction } from '../../store/store.js';
 import type { TpmEnrollmentReader } from '../../store/tpm-enrollment-record.js';
 import type { NodeAttestorHost } from '../node-attestor.js';
 import { parseEkHashes, type DigestList } from './digest-list.js';
@@ -22,6 +23,8 @@ export interface TrustedEk {
   readonly hash: string;
   /** Undefined: it is trusted for its hash alone. */
   readonly certified: CertifiedEk | undefined;
+  /** It would not be trusted if operators had not enrolled it, who may take that back while it attests. */
+  readonly needsEnrollment: boolean;
 }
 
 type TrustConfig = Pick<TpmConfig, 'ek_roots' | 'ek_hashes_path' | 'ek_enrollment' | 'ek_trust'>;
@@ -65,7 +68,9 @@ export class EkTrust {
     const { config } = this.#parts;
     const { certified, problem } = this.#certify(offer, key, now);
     const isCertified = certified !== undefined;
-    const isListed = config.ek_trust === 'certificate' ? false : await this.#isListed(hash);
+    const isInFile = await this.#isInFile(hash);
+    const needsEnrollment = !isTrusted(config.ek_trust, isCertified, isInFile);
+    const isListed = isInFile || (needsEnrollment && (await this.#isEnrolled(hash)));
     if (!isTrusted(config.ek_trust, isCertified, isListed)) {
       const unlisted = `its EK hash ${hash} is not on the allow-list`;
       const why = {
@@ -76,14 +81,23 @@ export class EkTrust {
       }[config.ek_trust];
       throw new BonafideError('permission_denied', `TPM not trusted: ${why}`);
     }
-    return { public: ek, hash, certified };
+    return { public: ek, hash, certified, needsEnrollment };
   }
 
   /** Whether a TPM that was trusted still is, by what can change without its certificate. */
   async isStillTrusted(hash: string, isCertified: boolean): Promise<boolean> {
     const { ek_trust: trust } = this.#parts.config;
     if (trust === 'certificate' || (trust === 'either' && isCertified)) return isCertified;
-    return isTrusted(trust, isCertified, await this.#isListed(hash));
+    return isTrusted(trust, isCertified, (await this.#isInFile(hash)) || (await this.#isEnrolled(hash)));
+  }
+
+  /** @throws BonafideError `permission_denied` when its enrollment ended since it was checked. */
+  async confirm({ hash, needsEnrollment }: TrustedEk, { tpmEnrollments }: WriteTransaction): Promise<void> {
+    if (!needsEnrollment || (await tpmEnrollments.get(hash)) !== undefined) return;
+    throw new BonafideError(
+      'permission_denied',
+      `TPM not trusted: its EK hash ${hash} was taken off the allow-list while it attested`,
+    );
   }
 
   /** A certificate of another key is refused at once; one that is merely not believed may not be needed. */
@@ -108,10 +122,12 @@ export class EkTrust {
     }
   }
 
-  async #isListed(hash: string): Promise<boolean> {
-    const { hashes, enrollments } = this.#parts;
-    if ((await hashes?.current())?.digests.has(hash) === true) return true;
-    return (await enrollments?.get(hash)) !== undefined;
+  async #isInFile(hash: string): Promise<boolean> {
+    return (await this.#parts.hashes?.current())?.digests.has(hash) === true;
+  }
+
+  async #isEnrolled(hash: string): Promise<boolean> {
+    return (await this.#parts.enrollments?.get(hash)) !== undefined;
   }
 }
 

@@ -80,6 +80,7 @@ class TpmAttestor implements NodeAttestor {
       canReattest: true,
       record: formatTpmRecord(record),
       findings: examined.findings,
+      spend: (transaction) => trust.confirm(ek, transaction),
     };
   }
 
