@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
+import { expect, it } from 'vitest';
+import { openStore } from '../store/open-store.js';
+
+const LOADER = fileURLToPath(new URL('../../../testing/src/typescript-source.mjs', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('admit-until-killed.ts', import.meta.url));
+
+async function admitUntilKilled(path: string, auditPath: string, prefix: string): Promise<string[]> {
+  const argv = ['--conditions=@bonafide/source', '--import', LOADER, PROGRAM, path, auditPath, prefix];
+  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.setEncoding('utf8');
+  child.stdout.on('data', (chunk: string) => {
+    output += chunk;
+    if (output.split('\n').length > 20) child.kill('SIGKILL');
+  });
+  const [, signal] = (await once(child, 'close')) as [number | null, string | null];
+  expect(signal).toBe('SIGKILL');
+  return output.split('\n').slice(0, -1);
+}
+
+it('kill -9 loses no approval, no node that came in, and none of their audit events', async () => {
+  using directory = createTemporaryDirectory();
+  const path = directory.join('store.sqlite3');
+  const auditPath = directory.join('audit.log');
+  for (const prefix of ['a', 'b', 'c']) {
+    const told = await admitUntilKilled(path, auditPath, prefix);
+    const audit = readFileSync(auditPath, 'utf8');
+    const store = await openStore({ path, log: silentLogger });
+    for (const line of told) {
+      const [step = '', text = ''] = line.split(' ');
+      const agentId = parseSpiffeId(text);
+      const node = await store.nodes.get(agentId);
+      const admission = await store.nodeAdmissions.get(agentId);
+      // Approved and waiting, or in and the approval used up: never both, never neither.
+      expect([line, node === undefined]).toEqual([line, admission !== undefined]);
+      if (step === 'admitted') expect(node).toBeDefined();
+      if (admission !== undefined) expect(admission.decisions).toMatchObject([{ by: 'uid:1' }]);
+      expect(audit).toContain(`"event":"node_${step}","agent_id":"${text}"`);
+    }
+    for await (const nodes of store.nodes.all()) {
+      for (const { agentId } of nodes) {
+        expect(audit).toContain(`"event":"node_admitted","agent_id":"${agentId}"`);
+        expect(await store.nodeAdmissions.get(agentId)).toBeUndefined();
+      }
+    }
+    await store.close();
+  }
+}, 300_000);
