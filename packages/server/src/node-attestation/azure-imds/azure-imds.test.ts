@@ -9,7 +9,8 @@ import { encodePem } from '@bonafide/shared/crypto/pem';
 import { formatSelector } from '@bonafide/shared/registration/selector';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import { startHttpStandIn, type HttpStandIn, type StandInRequest } from '@bonafide/testing/http-stand-in';
+import { AZURE_MACHINE, startAzureStandIn, SUBSCRIPTION, TENANT, VM } from '@bonafide/testing/azure-stand-in';
+import type { HttpStandIn } from '@bonafide/testing/http-stand-in';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { createTestParty, type TestParty } from '@bonafide/testing/test-party';
 import { createTestSignedData, createTestSignerInfo, PKCS7 } from '@bonafide/testing/test-signed-data';
@@ -18,9 +19,6 @@ import type { ProvenNode } from '../node-attestor.js';
 import { azureImdsConfigSchema } from './azure-imds-config.js';
 import { createAzureImds } from './azure-imds.js';
 
-const TENANT = 'a0a0a0a0-1111-2222-3333-444444444444';
-const SUBSCRIPTION = 'd5b40d61-272e-48da-beb9-05f295c42bd6';
-const VM = '5c08b38e-4d57-4c23-ac45-aca61037f084';
 const ISSUER_URL = 'http://www.microsoft.com/pkiops/certs/Test%20Issuing%20CA.crt';
 
 let root: TestParty;
@@ -97,66 +95,6 @@ const answer = (signature: string, metadata: Readonly<Record<string, unknown>> =
     }),
   );
 
-const MACHINE = {
-  id: `/subscriptions/${SUBSCRIPTION}/resourceGroups/frontend/providers/Microsoft.Compute/virtualMachines/blog`,
-  name: 'blog',
-  location: 'eastus',
-  tags: { environment: 'production', secret: 'x' },
-  vmId: VM,
-  resourceGroup: 'frontend',
-};
-const INTERFACE = {
-  subnets: [{ vnet: 'vnet', name: 'default' }],
-  securityGroup: { resourceGroup: 'frontend', name: 'webservers' },
-};
-const id = (path: string): { id: string } => ({
-  id: `/subscriptions/${SUBSCRIPTION}/resourceGroups/net/providers/Microsoft.Network/${path}`,
-});
-const SET_MEMBER = {
-  name: 'myvmss_3',
-  location: 'westus',
-  tags: { environment: 'test' },
-  properties: {
-    vmId: VM.toUpperCase(),
-    networkProfileConfiguration: {
-      networkInterfaceConfigurations: [
-        {
-          name: 'nic',
-          properties: {
-            networkSecurityGroup: id('networkSecurityGroups/nsg'),
-            ipConfigurations: [{ properties: { subnet: id('virtualNetworks/vnet/subnets/apps') } }],
-          },
-        },
-      ],
-    },
-  },
-};
-
-/** Entra ID, the resource manager and the Resource Graph. */
-function azure({ path, body, headers }: StandInRequest, machines: readonly unknown[]): unknown {
-  if (path === '/example.onmicrosoft.com/.well-known/openid-configuration')
-    return { issuer: `https://sts.windows.net/${TENANT}/` };
-  if (path === `/${TENANT}/oauth2/v2.0/token`) {
-    const form = new URLSearchParams(body);
-    if (form.get('client_id') !== 'app' || form.get('client_secret') !== 'app secret') return undefined;
-    return { token_type: 'Bearer', expires_in: 3599, access_token: 'azure-token' };
-  }
-  if (headers['authorization'] !== 'Bearer azure-token') return undefined;
-  if (path.startsWith('/providers/Microsoft.ResourceGraph/')) {
-    const { query } = JSON.parse(body) as { query: string };
-    if (query.includes('networkinterfaces')) return { totalRecords: 1, data: [INTERFACE] };
-    if (query.includes('virtualmachinescalesets'))
-      return { data: [{ name: 'myvmss', resourceGroup: 'backend' }] };
-    return { totalRecords: machines.length, data: machines };
-  }
-  if (path.includes('/virtualMachineScaleSets/myvmss/virtualMachines')) {
-    return path.includes('page=2')
-      ? { value: [SET_MEMBER] }
-      : { value: [{ name: 'myvmss_1', location: 'westus' }], nextLink: `${path}&page=2` };
-  }
-  return undefined;
-}
-
 interface Wish {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly tenant?: Readonly<Record<string, unknown>>;
@@ -166,10 +104,7 @@ interface Wish {
 }
 
 async function attest(wish: Wish = {}): Promise<ProvenNode> {
-  const standIn = await startHttpStandIn((request) => {
-    const made = azure(request, wish.machines ?? [MACHINE]);
-    return made === undefined ? { status: 401, body: '{}' } : { body: JSON.stringify(made) };
-  });
+  const standIn = await startAzureStandIn(wish.machines);
   standIns.push(standIn);
   const secret = { secret_auth: { app_id: 'app', app_secret: 'app secret' } };
   const config = azureImdsConfigSchema.parse({
@@ -341,10 +276,10 @@ describe('evidence for azure_imds', () => {
 
   it('is refused of a machine that Azure does not know, or takes for another', async () => {
     await expect(attest({ machines: [] })).rejects.toThrow(/there is no virtual machine/);
-    await expect(attest({ machines: [MACHINE, MACHINE] })).rejects.toThrow(/more than one/);
-    const other = { ...MACHINE, vmId: 'ffffffff-4d57-4c23-ac45-aca61037f084' };
+    await expect(attest({ machines: [AZURE_MACHINE, AZURE_MACHINE] })).rejects.toThrow(/more than one/);
+    const other = { ...AZURE_MACHINE, vmId: 'ffffffff-4d57-4c23-ac45-aca61037f084' };
     await expect(attest({ machines: [other] })).rejects.toThrow(/another virtual machine/);
-    const injected = { ...MACHINE, id: "/x') | union secrets //" };
+    const injected = { ...AZURE_MACHINE, id: "/x') | union secrets //" };
     await expect(attest({ machines: [injected] })).rejects.toThrow(/lacks what is expected at id/);
   });
 
