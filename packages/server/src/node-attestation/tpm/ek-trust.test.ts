@@ -119,7 +119,7 @@ describe('an EK certificate', () => {
       'it is the certificate of an authority',
     ],
     ['of a key that signs', { keyUsages: ['digitalSignature'] }, 'for neither encipherment nor agreement'],
-    ['that has expired', { notAfter: new Date(Date.now() - 1000) }, 'expired at'],
+    ['that has expired', { notAfter: new Date(Date.now() - HOUR_MS / 2) }, 'expired at'],
     ['that is of tomorrow', { notBefore: new Date(Date.now() + HOUR_MS / 2) }, 'is not valid before'],
     [
       'with a critical extension that nobody knows',
@@ -145,7 +145,7 @@ describe('an EK certificate', () => {
       { keyUsages: ['digitalSignature'] },
       'lacks the key usage keyCertSign',
     ],
-    ['that has expired', { notAfter: new Date(Date.now() - 1000) }, 'expired at'],
+    ['that has expired', { notAfter: new Date(Date.now() - HOUR_MS / 2) }, 'expired at'],
     [
       'with a critical extension that nobody knows',
       { more: [encodeX509Extension(objectIdentifierHex('1.3.6.1.4.1.99999.1'), true, derSequence())] },
