@@ -195,7 +195,7 @@ describe.skipIf(!swtpmIsInstalled())(
     async function certifiedBy(template: KeyTemplate, devId: DevIdFiles): Promise<DevIdEvidence> {
       const evidence = await evidenceOf(agent(devId));
       await using device = await TpmDevice.open({ path: swtpm.path });
-      return device.run(async (turn) => {
+      return await device.run(async (turn) => {
         const parent = await createPrimary(turn, 'owner', {
           template: encodeKeyTemplate(STORAGE_TEMPLATE.rsa),
         });

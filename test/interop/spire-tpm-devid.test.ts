@@ -68,7 +68,7 @@ describe.runIf(hasSpire && swtpmIsInstalled())(
     it.each(['rsa', 'ecc'])('a stock agent proves itself to our server: %s', async (type) => {
       using place = createTemporaryDirectory({ isPublic: true });
       const config = { plugins: { NodeAttestor: { tpm_devid: server } } };
-      await using running = await launchServer({ directory: place.path, config });
+      await using running = await launchServer({ directory: place.path, config, readyLimitMs: 120_000 });
       const bundlePath = place.join('bundle.pem');
       await writeFile(bundlePath, await running.commandOutput('bundle', 'show'));
       await using agent = await launchSpireAgent({

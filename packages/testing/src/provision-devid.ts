@@ -8,7 +8,7 @@ import { createTestParty, type TestParty, type TestPartyWish } from './test-part
 
 type DevIdType = 'rsa' | 'ecc';
 
-export interface ProvisionedDevId {
+interface ProvisionedDevId {
   /** DER. */
   readonly certificate: Buffer;
   /** Without the sizes before them. */

@@ -9,7 +9,7 @@ import { verifyCertify } from '@bonafide/shared/tpm/verify-certify';
 import type { X509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { verifyEkCertificate } from '../tpm/ek-certificate.js';
 
-export interface ResidencyChallenge {
+interface ResidencyChallenge {
   readonly credential: MadeCredential;
   /** What only that TPM finds in it, and only while it holds the AK. */
   readonly secret: Buffer;

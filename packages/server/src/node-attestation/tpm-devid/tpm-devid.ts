@@ -24,7 +24,7 @@ const configSchema = z.strictObject({
   endorsement_ca_path: z.string().min(1),
 });
 
-export type TpmDevIdConfig = z.output<typeof configSchema>;
+type TpmDevIdConfig = z.output<typeof configSchema>;
 
 export const tpmDevId: NodeAttestorPlugin<TpmDevIdConfig> = {
   configSchema,

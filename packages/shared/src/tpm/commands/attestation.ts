@@ -87,7 +87,7 @@ export async function certifyKey(
 }
 
 /** What the TPM hashed itself, and its word (TPMT_TK_HASHCHECK) that it is nothing that only a TPM may say. */
-export interface HashedByTpm {
+interface HashedByTpm {
   readonly digest: Buffer;
   readonly ticket: Buffer;
 }
