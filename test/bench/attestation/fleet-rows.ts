@@ -39,11 +39,16 @@ export async function fleetRows(sizes: AttestationSizes): Promise<readonly Row[]
   const tpms = preparedTpms(total);
   const kubernetes = await k8sPsatFleet(directory);
   const configured = [byToken, await x509popFleet(directory), await sshpopFleet(directory), kubernetes];
-  const clouds = [await awsFleet(directory), await azureFleet(directory), await gcpFleet()];
+  const aws = await awsFleet(directory);
+  const azure = await azureFleet(directory);
+  const google = await gcpFleet();
+  const clouds = [aws, azure, google];
   await using server = await launchBenchServer({
     directory: directory.join('server'),
     attestors: { ...configOf(configured), tpm: tpmConfig(directory.path, tpms) },
-    ...Object.assign({}, ...clouds.map(({ order }) => order)),
+    ...aws.order,
+    ...azure.order,
+    ...google.order,
   });
   const newcomers = await Newcomers.of(server);
   tokens.push(...(await newcomers.createTokens(total)));
@@ -74,17 +79,14 @@ interface Measuring {
   readonly sizes: AttestationSizes;
 }
 
-async function measureFleet(
-  { name, attestorOf }: Fleet,
-  { server, newcomers, sizes }: Measuring,
-): Promise<FleetFigures> {
-  progress(`attestations by ${name}`);
+async function measureFleet(fleet: Fleet, { server, newcomers, sizes }: Measuring): Promise<FleetFigures> {
+  progress(`attestations by ${fleet.name}`);
   const { warming, alone, together } = sizes;
-  await newcomers.attest(warming, LANES, attestorOf);
-  const { latenciesMs } = await newcomers.attest(alone, 1, (index) => attestorOf(warming + index));
+  await newcomers.attest(warming, LANES, (index) => fleet.attestorOf(index));
+  const { latenciesMs } = await newcomers.attest(alone, 1, (index) => fleet.attestorOf(warming + index));
   const startedMs = performance.now();
   const { processorSeconds } = await server.costOf(() =>
-    newcomers.attest(together, LANES, (index) => attestorOf(warming + alone + index)),
+    newcomers.attest(together, LANES, (index) => fleet.attestorOf(warming + alone + index)),
   );
   const seconds = (performance.now() - startedMs) / 1000;
   return {

@@ -1,6 +1,6 @@
 /** Keys in this process in the place of a TPM: no server can tell them from one, and they are not slow. */
 import { createDecipheriv, createECDH, type ECDH } from 'node:crypto';
-import type { NodeAttestor } from '@bonafide/agent/node-attestation/node-attestor';
+import type { AttestationExchange, NodeAttestor } from '@bonafide/agent/node-attestation/node-attestor';
 import type { PcrBank } from '@bonafide/shared/tpm/algorithm';
 import { EK_TEMPLATE, encodeKeyTemplate } from '@bonafide/shared/tpm/key-template';
 import { ekHash } from '@bonafide/shared/tpm/ek-hash';
@@ -62,25 +62,25 @@ export class SoftwareTpm {
     return {
       type: 'tpm',
       isSpent: false,
-      attest: async ({ csrHash, send }) => {
+      attest: async (exchange) => {
         const offer: TpmOffer = {
           ...{ version: 1, ekChain: [] },
           ekPublic: this.#ekPublic.raw,
           akPublic: this.#ak.public.raw,
         };
-        await this.#answerAll(await send(formatTpmOffer(offer)), csrHash, send);
+        await this.#answerAll(await exchange.send(formatTpmOffer(offer)), exchange.csrHash, exchange);
       },
-      prove: ({ challenge, certificateHash, send }) => this.#answerAll(challenge, certificateHash, send),
+      prove: (exchange) => this.#answerAll(exchange.challenge, exchange.certificateHash, exchange),
     };
   }
 
   async #answerAll(
     first: Buffer | undefined,
     boundHash: Buffer,
-    send: (data: Buffer) => Promise<Buffer | undefined>,
+    exchange: Pick<AttestationExchange, 'send'>,
   ): Promise<void> {
     for (let challenge = first; challenge !== undefined;) {
-      challenge = await send(formatTpmAnswer(this.#answer(parseTpmChallenge(challenge), boundHash)));
+      challenge = await exchange.send(formatTpmAnswer(this.#answer(parseTpmChallenge(challenge), boundHash)));
     }
   }
 
