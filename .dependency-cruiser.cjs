@@ -1,7 +1,7 @@
 /** The import rules of ARCHITECTURE.md, checked by `npm run check:imports`. */
 const tests = '\\.test\\.ts$';
 /** What tests of one room share; not part of the program. */
-const testFixtures = '/store-fixtures\\.ts$';
+const testFixtures = '/(store|tpm)-fixtures\\.ts$';
 
 module.exports = {
   forbidden: [

@@ -28,13 +28,15 @@ const AGENT = 'spire.api.server.agent.v1.Agent';
 const TPM = 'bonafide.attestation.v1.TpmEnrollment';
 const LIMIT_MS = 120_000;
 
+type AttestationStream = Awaited<ReturnType<typeof openAttestation>>;
+
 /** One attestation, step by step. */
 class Attestation implements Disposable {
   readonly csrHash: Buffer;
-  readonly #stream: Awaited<ReturnType<typeof openAttestation>>;
+  readonly #stream: AttestationStream;
   readonly #privateKey: ClientIdentity['privateKey'];
 
-  private constructor(stream: Attestation['#stream'], csr: Buffer, privateKey: ClientIdentity['privateKey']) {
+  private constructor(stream: AttestationStream, csr: Buffer, privateKey: ClientIdentity['privateKey']) {
     this.#stream = stream;
     this.#privateKey = privateKey;
     this.csrHash = createHash('sha256').update(csr).digest();

@@ -15,6 +15,8 @@ import {
   type Lie,
 } from './tpm-fixtures.js';
 
+const PROOFS = 50;
+
 describe.skipIf(!swtpmIsInstalled())('the tpm attestor, with a software TPM', () => {
   let stage: TpmStage;
   let node: SoftwareNode;
@@ -58,17 +60,17 @@ describe.skipIf(!swtpmIsInstalled())('the tpm attestor, with a software TPM', ()
     const enrollmentsOnly = { ek_roots: undefined, ek_trust: 'allow_list', ek_enrollment: true };
     const server = await attestor(enrollmentsOnly);
     const hash = ekHash(publicKeyOf(parseTpmPublic((await node.offer()).ekPublic)));
-    const enrollment = { ekHash: hash, note: '', enrolledAt: clock.now() };
-    await store.write(({ tpmEnrollments }) => tpmEnrollments.create(enrollment));
+    const enrollment = { ekHash: hash, note: '', enrolledAt: stage.clock.now() };
+    await stage.store.write(({ tpmEnrollments }) => tpmEnrollments.create(enrollment));
     const { spend } = await attest(server);
-    await store.write(async (transaction) => spend?.(transaction));
-    await store.write(({ tpmEnrollments }) => tpmEnrollments.delete(hash));
-    await expect(store.write(async (transaction) => spend?.(transaction))).rejects.toMatchObject({
+    await stage.store.write(async (transaction) => spend?.(transaction));
+    await stage.store.write(({ tpmEnrollments }) => tpmEnrollments.delete(hash));
+    await expect(stage.store.write(async (transaction) => spend?.(transaction))).rejects.toMatchObject({
       reason: 'permission_denied',
       message: expect.stringContaining('was taken off the allow-list while it attested') as string,
     });
     const certified = await attest(await attestor({ ek_enrollment: true }));
-    await store.write(async (transaction) => certified.spend?.(transaction));
+    await stage.store.write(async (transaction) => certified.spend?.(transaction));
   });
 
   it('believes an unchanged node without its log, and notes nothing new', async () => {
@@ -86,17 +88,14 @@ describe.skipIf(!swtpmIsInstalled())('the tpm attestor, with a software TPM', ()
     const server = await attestor();
     const { agentId, record } = await attest(server);
     const clocks = new Set<bigint>();
-    for (let count = 0; count < 50; count += 1) {
+    for (let count = 0; count < PROOFS; count += 1) {
       const proof = await prove(server, { agentId, record }, (answer) => {
-        for (const { attest: raw } of answer.quotes) {
-          const attested = parseTpmAttest(raw);
-          clocks.add(attested.clock.clock);
-        }
+        for (const { attest: raw } of answer.quotes) clocks.add(parseTpmAttest(raw).clock);
         return answer;
       });
-      expect(proof.record).toBe(record);
+      expect(proof).toMatchObject({ record, findings: [] });
     }
-    expect(clocks.size).toBeGreaterThan(25);
+    expect(clocks.size).toBeGreaterThan(PROOFS / 2);
   });
 
   it('names a PCR that was extended since the boot, and accepts it when an operator does', async () => {
