@@ -176,7 +176,7 @@ describe.each(['rsa', 'ecc'])('the exchange recorded of a TPM with a DevID of ty
     const outcomes = { refused: 0, same: 0 };
     for (const name of binding) {
       const good = Buffer.from(String(request[name]), 'base64');
-      for (let seed = 0; seed < 250; seed += 1) {
+      for (let seed = 0; seed < 120; seed += 1) {
         const mutated = mutatedBytes(good, seed);
         const payload = bytes({ ...request, [name]: mutated.toString('base64') });
         if (mutated.equals(good)) {
@@ -189,17 +189,17 @@ describe.each(['rsa', 'ecc'])('the exchange recorded of a TPM with a DevID of ty
         if (!isUnsigned) expect(refusal, `${name} seed ${seed}`).toBeInstanceOf(BonafideError);
         outcomes.refused += 1;
       }
-      for (let length = 0; length < good.length; length += 7) {
+      for (let length = 0; length < good.length; length += 23) {
         const payload = bytes({ ...request, [name]: good.subarray(0, length).toString('base64') });
         await expect(challengedFor(server, payload)).rejects.toThrow(BonafideError);
       }
     }
-    expect(outcomes.refused).toBeGreaterThan(1000);
-  }, 120_000);
+    expect(outcomes.refused).toBeGreaterThan(600);
+  }, 300_000);
 
   it('never confuses who reads its messages', async () => {
     const server = await attestor();
-    for (let seed = 0; seed < 1500; seed += 1) {
+    for (let seed = 0; seed < 1000; seed += 1) {
       const refusal = await challengedFor(server, mutatedBytes(bytes(request), seed)).catch(
         (error: unknown) => error,
       );
@@ -214,7 +214,7 @@ describe.each(['rsa', 'ecc'])('the exchange recorded of a TPM with a DevID of ty
         }
       }
     }
-  }, 120_000);
+  }, 300_000);
 });
 
 describe('the configuration of tpm_devid', () => {
