@@ -1,6 +1,6 @@
 /** Keys in this process in the place of a TPM: no server can tell them from one, and they are not slow. */
 import { createDecipheriv, createECDH, type ECDH } from 'node:crypto';
-import type { AttestationExchange, NodeAttestor } from '@bonafide/agent/node-attestation/node-attestor';
+import type { NodeAttestor } from '@bonafide/agent/node-attestation/node-attestor';
 import type { PcrBank } from '@bonafide/shared/tpm/algorithm';
 import { EK_TEMPLATE, encodeKeyTemplate } from '@bonafide/shared/tpm/key-template';
 import { ekHash } from '@bonafide/shared/tpm/ek-hash';
@@ -77,7 +77,7 @@ export class SoftwareTpm {
   async #answerAll(
     first: Buffer | undefined,
     boundHash: Buffer,
-    exchange: Pick<AttestationExchange, 'send'>,
+    exchange: Pick<Parameters<NodeAttestor['attest']>[0], 'send'>,
   ): Promise<void> {
     for (let challenge = first; challenge !== undefined;) {
       challenge = await exchange.send(formatTpmAnswer(this.#answer(parseTpmChallenge(challenge), boundHash)));
