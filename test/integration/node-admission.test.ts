@@ -3,6 +3,7 @@ import { hasReason, type Reason } from '@bonafide/shared/errors/bonafide-error';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import type { PendingNode__Output } from '@bonafide/shared/rpc/gen/bonafide/attestation/v1/PendingNode';
 import { launchPostgres } from '@bonafide/testing/launch-postgres';
+import type { ConfigFile } from '@bonafide/testing/merge-config';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { describe, expect, it } from 'vitest';
@@ -21,7 +22,7 @@ const one = { name: 'one', state: 'good', selectors: ['rack:7'] };
 const id = { trustDomain: 'example.org', path: '/spire/agent/scripted/one' };
 const rules = { approval_required: [{ attestor: 'scripted' }, { attestor: 'join_token' }] };
 
-const start = (admission: object = rules, more: object = {}): Promise<InProcessServer> =>
+const start = (admission: ConfigFile = rules, more: ConfigFile = {}): Promise<InProcessServer> =>
   InProcessServer.start({
     config: { server: { admin_ids: [ADMIN], node_admission: admission }, ...more },
     nodeAttestors: scriptedAttestor(),
