@@ -150,15 +150,15 @@ describe('the list of measured files', () => {
     const measured = Buffer.concat([boot, ...Array.from({ length: count }, () => one)]);
     const shown = testimony(measured);
     let turns = 0;
-    let isOver = false;
+    const over = new AbortController();
     const others = (async () => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         turns += 1;
         await nextTurn();
       }
     })();
     const verdict = await examination().examine(shown);
-    isOver = true;
+    over.abort();
     await others;
     expect(verdict).toMatchObject({ findings: [], position: { count: count + 1 } });
     expect(turns).toBeGreaterThan(count / 1000);

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { encodePem } from '@bonafide/shared/crypto/pem';
+import { systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { TpmAnswer, TpmChallenge } from '@bonafide/shared/tpm/tpm-evidence';
@@ -39,7 +40,7 @@ export class TpmStage implements AsyncDisposable {
   readonly store: Store;
   readonly directory: TemporaryDirectory;
   /** Later than the certificates, which were made before. */
-  readonly clock = new FakeClock(new Date(Date.now() + 3_600_000));
+  readonly clock = new FakeClock(new Date(systemClock.now().getTime() + 3_600_000));
 
   private constructor({ node, store, directory }: StageParts) {
     this.node = node;
