@@ -145,7 +145,7 @@ export class Domain {
   }
 
   /** Asks again until the answer is truthy, while every process of the story still runs. */
-  async waitFor(what, ask, limitMs = 30_000) {
+  async waitFor(what, ask, limitMs = 90_000) {
     const started = performance.now();
     while (performance.now() - started < limitMs) {
       this.#signal.throwIfAborted();
