@@ -25,8 +25,10 @@ function quarantine(server: InProcessServer, agentId: string): Promise<NodeState
   return callUnary(server.local(ADMISSION), 'QuarantineAgent', { id: idOf(agentId), reason: 'a drill' });
 }
 
-function release(server: InProcessServer, agentId: string): Promise<NodeState> {
-  return callUnary(server.local(ADMISSION), 'ReleaseAgent', { id: idOf(agentId) });
+async function release(server: InProcessServer, agentId: string): Promise<NodeState> {
+  const id = idOf(agentId);
+  const { digest } = await callUnary(server.local(ADMISSION), 'GetNodeState', { id });
+  return callUnary(server.local(ADMISSION), 'ReleaseAgent', { id, digest });
 }
 
 async function losesIdentity(agent: InProcessAgent): Promise<void> {

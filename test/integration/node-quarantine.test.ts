@@ -9,6 +9,7 @@ import {
   attestNode,
   beginProof,
   prove,
+  release,
   stateOf,
   verdictOf,
   watch,
@@ -22,6 +23,7 @@ const ENTRY = 'spire.api.server.entry.v1.Entry';
 
 const good = { name: 'one', state: 'good' };
 const bad = { name: 'one', state: 'bad' };
+const worse = { name: 'one', state: 'worse' };
 
 const startServer = (settings: ScriptedSettings = {}): Promise<InProcessServer> =>
   InProcessServer.start({ nodeAttestors: scriptedAttestor(settings) });
@@ -65,7 +67,14 @@ describe('a node that proves that it changed', () => {
     });
     expect(await prove(server, agent, bad)).toMatchObject({ isQuarantined: true });
 
-    await callUnary(server.local(ADMISSION), 'ReleaseAgent', { id: wireId(agent) });
+    // What was looked at is what is accepted.
+    const looked = await stateOf(server, agent);
+    expect(await prove(server, agent, worse)).toMatchObject({ isQuarantined: true });
+    const admission = server.local(ADMISSION);
+    const late = { id: wireId(agent), digest: looked.digest };
+    await expectRefusal(callUnary(admission, 'ReleaseAgent', late), 'aborted');
+    expect(await prove(server, agent, bad)).toMatchObject({ isQuarantined: true });
+    await callUnary(admission, 'ReleaseAgent', late);
     expect((await watch(server, agent)).entries).toEqual([entryId]);
     expect(await prove(server, agent, bad)).toMatchObject({ isQuarantined: false });
     expect(await prove(server, agent, good)).toMatchObject({ isQuarantined: true });
@@ -86,7 +95,7 @@ describe('a node that proves that it changed', () => {
     expect(await stateOf(second, agent)).toMatchObject({ isQuarantined: true, findings: [{ after: 'bad' }] });
     const { agents } = await callUnary(second.local(ADMISSION), 'ListQuarantinedAgents', {});
     expect(agents.map(({ id }) => id)).toEqual([wireId(agent)]);
-    await callUnary(second.local(ADMISSION), 'ReleaseAgent', { id: wireId(agent) });
+    await release(second, agent);
     // What it showed last was good.
     const again = await attestNode(second, good);
     expect((await watch(second, again)).entries).toEqual([]);
@@ -123,7 +132,7 @@ describe('a node that proves that it changed', () => {
     expect(metrics).toContain('bonafide_node_attestations_total{type="scripted",result="attested"} 1');
     expect(metrics).toContain('bonafide_node_proofs_total{result="findings"} 2');
 
-    await callUnary(server.local(ADMISSION), 'ReleaseAgent', { id: wireId(agent) });
+    await release(server, agent);
     const lines = readFileSync(auditPath, 'utf8').trimEnd().split('\n');
     expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
       { event: 'agent_quarantined', by: 'server', agent_id: agent.spiffeId, findings: [{ pcr: 7 }] },
@@ -168,11 +177,13 @@ describe('operators', () => {
     const agent = await server.attestNew();
     const { stream } = await watch(server, agent);
     const admission = server.local(ADMISSION);
-    await expectRefusal(callUnary(admission, 'ReleaseAgent', { id: wireId(agent) }), 'failed_precondition');
+    const some = { id: wireId(agent), digest: '00' };
+    await expectRefusal(callUnary(admission, 'ReleaseAgent', some), 'failed_precondition');
     await callUnary(admission, 'QuarantineAgent', { id: wireId(agent), reason: 'looks odd' });
     await expectRefusal(stream.messages.next(), 'agent_quarantined');
     expect((await stateOf(server, agent)).findings).toMatchObject([{ kind: 'operator', text: 'looks odd' }]);
-    await callUnary(admission, 'ReleaseAgent', { id: wireId(agent) });
+    await expectRefusal(callUnary(admission, 'ReleaseAgent', { id: wireId(agent) }), 'invalid_argument');
+    await release(server, agent);
     await watch(server, agent);
     const nobody = { trustDomain: 'example.org', path: '/spire/agent/scripted/nobody' };
     await expectRefusal(callUnary(admission, 'QuarantineAgent', { id: nobody }), 'not_found');

@@ -70,6 +70,12 @@ export function stateOf(server: InProcessServer, agent: Attested): Promise<NodeS
   return callUnary(server.local(ADMISSION), 'GetNodeState', { id: wireId(agent) });
 }
 
+/** Of whatever it showed last. */
+export async function release(server: InProcessServer, agent: Attested): Promise<void> {
+  const { digest } = await stateOf(server, agent);
+  await callUnary(server.local(ADMISSION), 'ReleaseAgent', { id: wireId(agent), digest });
+}
+
 export function wireId({ spiffeId }: Attested): { trustDomain: string; path: string } {
   return { trustDomain: 'example.org', path: new URL(spiffeId).pathname };
 }

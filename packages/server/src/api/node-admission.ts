@@ -65,9 +65,12 @@ export function createNodeAdmissionHandlers(
       return stateOf(agentId);
     }),
 
-    ReleaseAgent: unaryHandler(callContext, async ({ id }, _call, { caller }) => {
+    ReleaseAgent: unaryHandler(callContext, async ({ id, digest }, _call, { caller }) => {
       const agentId = agentIdFromProto(id);
-      await quarantine.release(agentId, nameOfCaller(caller));
+      if (digest === '') {
+        throw invalidArgument('digest: is missing; expected that of the state that is to be accepted');
+      }
+      await quarantine.release(agentId, digest, nameOfCaller(caller));
       return stateOf(agentId);
     }),
 

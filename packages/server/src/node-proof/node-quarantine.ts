@@ -7,6 +7,7 @@ import type { NodeAttestor } from '../node-attestation/node-attestor.js';
 import type { AttestedNode, NodeFinding } from '../store/node-record.js';
 import type { Store, WriteTransaction } from '../store/store.js';
 import { BY_SERVER, type NodeNotices } from './node-notices.js';
+import { stateDigest } from './state-digest.js';
 import { quarantineWith, type QuarantinedNode } from './quarantine.js';
 
 export interface NodeQuarantineOptions {
@@ -65,10 +66,11 @@ export class NodeQuarantine {
 
   /**
    * What the node showed last is what it is meant to be from now on.
-   * @throws BonafideError `not_found`; `failed_precondition` for a node that is not in quarantine; `unavailable` when the audit log cannot
-   * be written: it is released all the same.
+   * @param digest of the state that the operator looked at (see state-digest.ts).
+   * @throws BonafideError `not_found`; `failed_precondition` for a node that is not in quarantine; `aborted` when it has shown something else
+   * since; `unavailable` when the audit log cannot be written: it is released all the same.
    */
-  async release(agentId: SpiffeId, by: string): Promise<void> {
+  async release(agentId: SpiffeId, digest: string, by: string): Promise<void> {
     const { store, attestors, notices } = this.#options;
     const node = await store.write(async (transaction) => {
       const present = await existing(transaction, agentId);
@@ -77,6 +79,14 @@ export class NodeQuarantine {
       }
       const noted = await transaction.nodeProofs.get(agentId);
       const continuous = attestors.get(present.attestationType)?.continuous;
+      const facts =
+        noted?.record === undefined || continuous === undefined ? [] : continuous.facts(noted.record);
+      if (stateDigest(present.quarantine.findings, facts) !== digest) {
+        throw new BonafideError(
+          'aborted',
+          `agent ${agentId} has shown something else since; look at it again with 'bonafide-server agent show'`,
+        );
+      }
       if (noted?.record !== undefined && continuous !== undefined) {
         await transaction.nodeProofs.put({ ...noted, record: continuous.accept(noted.record) });
       }

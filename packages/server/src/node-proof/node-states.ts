@@ -5,6 +5,7 @@ import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { NodeAttestor, NodeFact } from '../node-attestation/node-attestor.js';
 import type { AttestedNode, Quarantine } from '../store/node-record.js';
 import type { Store } from '../store/store.js';
+import { stateDigest } from './state-digest.js';
 import type { LastProven } from './last-proven.js';
 
 export interface NodeState {
@@ -14,6 +15,8 @@ export interface NodeState {
   readonly provenAt: Date | undefined;
   readonly requestedAt: Date | undefined;
   readonly facts: readonly NodeFact[];
+  /** Undefined while not in quarantine. */
+  readonly digest: string | undefined;
 }
 
 export interface NodeStatesOptions {
@@ -39,11 +42,13 @@ export class NodeStates {
     const noted = await store.nodeProofs.get(agentId);
     const { attestationType, quarantine } = node;
     const continuous = attestors.get(attestationType)?.continuous;
+    const facts =
+      noted?.record === undefined || continuous === undefined ? [] : continuous.facts(noted.record);
     return {
-      ...{ agentId, attestationType, quarantine },
+      ...{ agentId, attestationType, quarantine, facts },
       provenAt: lastProven.of(agentId) ?? noted?.provenAt,
       requestedAt: noted?.requestedAt,
-      facts: noted?.record === undefined || continuous === undefined ? [] : continuous.facts(noted.record),
+      digest: quarantine === undefined ? undefined : stateDigest(quarantine.findings, facts),
     };
   }
 

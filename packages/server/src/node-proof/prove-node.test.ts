@@ -13,6 +13,7 @@ import { Metrics } from '../telemetry/metrics.js';
 import { LastProven } from './last-proven.js';
 import { NodeNotices } from './node-notices.js';
 import { NodeQuarantine } from './node-quarantine.js';
+import { stateDigest } from './state-digest.js';
 import { NodeProofs, type NodeVerdict } from './prove-node.js';
 
 const node = exampleNode();
@@ -75,6 +76,11 @@ afterEach(async () => {
 const prove = (challenge = (): Promise<Buffer> => Promise.resolve(Buffer.alloc(0))): Promise<NodeVerdict> =>
   proofs.prove({ agentId, type: 'join_token', certificateHash: Buffer.alloc(32), challenge });
 
+async function release(digest?: string): Promise<void> {
+  const { findings = [] } = (await store.nodes.get(agentId))?.quarantine ?? {};
+  await quarantine.release(agentId, digest ?? stateDigest(findings, []), 'uid:0');
+}
+
 describe('a proof', () => {
   it('that changes nothing takes no revision; its time is stored soon', async () => {
     const revision = await store.currentRevision();
@@ -108,7 +114,8 @@ describe('a proof', () => {
     expect(audited).toMatchObject([{ event: 'agent_quarantined', by: 'server', findings: [finding] }]);
     await quarantine.byOperator(agentId, 'a look', 'uid:0');
     expect(await prove()).toMatchObject({ findings: [{ kind: 'operator' }, finding] });
-    await quarantine.release(agentId, 'uid:0');
+    await expect(release('00')).rejects.toThrow('has shown something else since');
+    await release();
     expect(graph.node(agentId)?.quarantine).toBeUndefined();
     expect((await store.nodeProofs.get(agentId))?.record).toBe('bad, accepted');
     expect(audited.at(-1)).toMatchObject({ event: 'agent_released', by: 'uid:0' });
@@ -119,7 +126,7 @@ describe('a proof', () => {
     answer = () => Promise.resolve({ record: 'bad', selectors: [], findings: [finding] });
     expect(await prove()).toMatchObject({ isQuarantined: true });
     expect(graph.authorizedEntries(agentId)).toEqual([]);
-    await expect(quarantine.release(agentId, 'uid:0')).rejects.toThrow('no disk');
+    await expect(release()).rejects.toThrow('no disk');
   });
 
   it('that was held against what an operator has accepted meanwhile decides nothing', async () => {

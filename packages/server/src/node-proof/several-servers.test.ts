@@ -115,7 +115,8 @@ describe.each(DATABASES)('servers on one database (%s)', (database) => {
       agent.connect(agents.streams, until);
     }).toThrow(expect.objectContaining({ reason: 'agent_quarantined' }));
 
-    await operators.quarantine.release(agentId, 'uid:0');
+    const { digest = '' } = await operators.states.get(agentId);
+    await operators.quarantine.release(agentId, digest, 'uid:0');
     await waitFor('the release', () => agents.graph.quarantinedNodes().length === 0, LIMIT);
     agent.logId = '';
     agent.entries.clear();

@@ -29,6 +29,7 @@ const quarantined = {
   ...proven,
   isQuarantined: true,
   quarantinedAt: 1_683_738_300_000,
+  digest: '1f0e6a0f',
   findings: [
     {
       kind: 'pcr',
@@ -50,6 +51,7 @@ Finding           : pcr: PCR 7 (sha256) changed
   event           : 12: x
 Finding           : operator: looks odd
 Fact              : Secure Boot: on
+State digest      : 1f0e6a0f
 `;
 
 async function run(answers: Answers, ...argv: readonly string[]) {
@@ -128,10 +130,19 @@ describe('agent quarantine, release and prove', () => {
     expect(put.stdout).toBe(`Agent put into quarantine\n\nSPIFFE ID         : ${ID}\n${stateText}`);
     expect(put.calls).toEqual([{ method: 'QuarantineAgent', request: { id, reason: 'looks odd' } }]);
     const released = await run(
-      { [ADMISSION]: { ReleaseAgent: () => proven } },
+      { [ADMISSION]: { GetNodeState: () => quarantined, ReleaseAgent: () => proven } },
       ...['agent', 'release', '--spiffe-id', ID],
     );
     expect(released.stdout).toMatch(/^Agent released from quarantine\n\nSPIFFE ID/);
+    expect(released.calls.at(-1)).toEqual({
+      method: 'ReleaseAgent',
+      request: { id, digest: quarantined.digest },
+    });
+    const looked = await run(
+      { [ADMISSION]: { ReleaseAgent: () => proven } },
+      ...['agent', 'release', '--spiffe-id', ID, '--digest', '1f0e'],
+    );
+    expect(looked.calls).toEqual([{ method: 'ReleaseAgent', request: { id, digest: '1f0e' } }]);
     const asked = await run(
       { [ADMISSION]: { RequestProof: () => proven } },
       ...['agent', 'prove', '--spiffe-id', ID, '--wait', '5s'],
@@ -159,7 +170,7 @@ describe('agent quarantine, release and prove', () => {
         throw new StubStatus(status.NOT_FOUND, 'agent not found');
       };
       const answers = {
-        [ADMISSION]: { QuarantineAgent: refuse, ReleaseAgent: refuse, RequestProof: refuse },
+        [ADMISSION]: { QuarantineAgent: refuse, GetNodeState: refuse, RequestProof: refuse },
       };
       const { code, stderr } = await run(answers, 'agent', command, '--spiffe-id', ID);
       expect({ code, stderr }).toEqual({ code: 1, stderr: 'Error: agent not found\n' });

@@ -49,7 +49,7 @@ export function nodeStateJson(state: NodeState__Output): Readonly<Record<string,
 
 /** Empty for a node of which there is nothing to say. */
 export function nodeStateText(state: NodeState__Output): string {
-  const { lastProvenAt, proofRequestedAt, facts } = state;
+  const { lastProvenAt, proofRequestedAt, facts, digest } = state;
   const isProven = lastProvenAt > 0 || facts.length > 0;
   return [
     isProven || state.isQuarantined ? labelled('Node state', wordsOf(state)) : '',
@@ -57,6 +57,7 @@ export function nodeStateText(state: NodeState__Output): string {
     proofRequestedAt === 0 ? '' : labelled('Proof asked for', timeText(proofRequestedAt)),
     ...state.findings.map(findingText),
     ...facts.map(({ name, value }) => labelled('Fact', `${name}: ${value}`)),
+    digest === '' ? '' : labelled('State digest', digest),
   ].join('');
 }
 

@@ -21,10 +21,11 @@ interface ShownNode {
   readonly provenAt?: Date | undefined;
   readonly requestedAt?: Date | undefined;
   readonly facts?: readonly { readonly name: string; readonly value: string }[];
+  readonly digest?: string | undefined;
 }
 
 export function nodeStateToProto(node: ShownNode): NodeState {
-  const { agentId, attestationType, quarantine, provenAt, requestedAt, facts = [] } = node;
+  const { agentId, attestationType, quarantine, provenAt, requestedAt, facts = [], digest } = node;
   return {
     id: spiffeIdToProto(agentId),
     attestationType,
@@ -34,6 +35,7 @@ export function nodeStateToProto(node: ShownNode): NodeState {
     findings: quarantine?.findings.map(findingToProto) ?? [],
     facts: facts.map(({ name, value }) => ({ name, value })),
     proofRequestedAt: requestedAt?.getTime() ?? 0,
+    digest: digest ?? '',
   };
 }
 
