@@ -179,7 +179,9 @@ export class GoogleCloud implements AsyncDisposable {
     else {
       const claims = searchParams.get('format') === 'full' ? {} : { google: undefined };
       response.writeHead(200, { 'metadata-flavor': 'Google' });
-      response.end(await this.identityToken(searchParams.get('audience') ?? '', { claims, instance: this.instance() }));
+      response.end(
+        await this.identityToken(searchParams.get('audience') ?? '', { claims, instance: this.instance() }),
+      );
     }
   }
 

@@ -1,8 +1,8 @@
 /** A DevID, provisioned as an owner of machines does it: a key made in the TPM, certified by an authority that saw it being made. */
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
-import { createKey, createPrimary } from '@bonafide/shared/tpm/commands/objects';
+import { createKey, createPrimary } from '@bonafide/shared/tpm/device/commands/objects';
 import { encodeKeyTemplate, STORAGE_TEMPLATE, type KeyTemplate } from '@bonafide/shared/tpm/key-template';
-import { TpmDevice } from '@bonafide/shared/tpm/tpm-device';
+import { TpmDevice } from '@bonafide/shared/tpm/device/tpm-device';
 import { parseTpmPublic, publicKeyOf } from '@bonafide/shared/tpm/tpm-public';
 import { createTestParty, type TestParty, type TestPartyWish } from './test-party.js';
 

@@ -1,9 +1,9 @@
 /** A machine with a software TPM: it boots by a log, and answers the challenges of the `tpm` attestor, truthfully or as a test has it lie. */
 import { digestBytes } from '@bonafide/shared/tpm/algorithm';
-import { extendPcr } from '@bonafide/shared/tpm/commands/pcrs';
-import { measurementsOf, parseEventLog } from '@bonafide/shared/tpm/event-log';
+import { extendPcr } from '@bonafide/shared/tpm/device/commands/pcrs';
+import { measurementsOf, parseEventLog } from '@bonafide/shared/tpm/measured-boot/event-log';
 import type { PcrBank } from '@bonafide/shared/tpm/algorithm';
-import { TpmDevice } from '@bonafide/shared/tpm/tpm-device';
+import { TpmDevice } from '@bonafide/shared/tpm/device/tpm-device';
 import {
   formatTpmAnswer,
   formatTpmOffer,
@@ -13,7 +13,7 @@ import {
   type TpmAnswerQuote,
   type TpmChallenge,
   type TpmOffer,
-} from '@bonafide/shared/tpm/tpm-evidence';
+} from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { launchSwtpm, type LaunchSwtpmOptions, type Swtpm } from './launch-swtpm.js';
 
 type Lie = (answer: TpmAnswer, challenge: TpmChallenge) => TpmAnswer | Promise<TpmAnswer>;

@@ -1,6 +1,6 @@
 /** What the halves of the attestor `tpm_devid` say to each other: the JSON of SPIRE's plugins, whose Go writes bytes as base64. Structures of TPMs are without the size before them. */
 import { z } from 'zod';
-import type { MadeCredential } from '../tpm/make-credential.js';
+import type { MadeCredential } from '../tpm/proof/make-credential.js';
 import { LARGEST_ATTEST_BYTES } from '../tpm/tpm-attest.js';
 import { LARGEST_PUBLIC_BYTES } from '../tpm/tpm-public.js';
 import { LARGEST_SIGNATURE_BYTES } from '../tpm/tpm-signature.js';

@@ -8,12 +8,12 @@ import { BonafideError } from '../errors/bonafide-error.js';
 import { PCR_BANKS, PCR_COUNT, TPM_ALG, algorithmOf } from './algorithm.js';
 import { ekPolicyA, ekPolicyB } from './ek-policy.js';
 import { EK_TEMPLATE, encodeKeyTemplate } from './key-template.js';
-import { makeCredential } from './make-credential.js';
+import { makeCredential } from './proof/make-credential.js';
 import { encodePcrSelection, readPcrSelections } from './pcr-selection.js';
 import { parseTpmAttest } from './tpm-attest.js';
 import { parseTpmPublic, publicKeyOf, tpmName } from './tpm-public.js';
 import { TpmReader } from './tpm-reader.js';
-import { parseTpmResponse } from './tpm-response.js';
+import { parseTpmResponse } from './device/tpm-response.js';
 import { parseTpmSignature } from './tpm-signature.js';
 import { TpmWriter } from './tpm-writer.js';
 

@@ -2,14 +2,14 @@
 import { X509Certificate } from 'node:crypto';
 import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { PCR_COUNT, type PcrBank } from '@bonafide/shared/tpm/algorithm';
-import { judgeBoot } from '@bonafide/shared/tpm/boot-state';
+import { judgeBoot } from '@bonafide/shared/tpm/measured-boot/boot-state';
 import { ekHash } from '@bonafide/shared/tpm/ek-hash';
-import { MAXIMUM_IMA_LIST_BYTES, parseImaList } from '@bonafide/shared/tpm/ima-list';
-import type { SecureBootState } from '@bonafide/shared/tpm/secure-boot';
+import { MAXIMUM_IMA_LIST_BYTES, parseImaList } from '@bonafide/shared/tpm/measured-boot/ima-list';
+import type { SecureBootState } from '@bonafide/shared/tpm/measured-boot/secure-boot';
 import type { TpmClock } from '@bonafide/shared/tpm/tpm-attest';
-import { TpmDevice } from '@bonafide/shared/tpm/tpm-device';
+import { TpmDevice } from '@bonafide/shared/tpm/device/tpm-device';
 import { publicKeyOf } from '@bonafide/shared/tpm/tpm-public';
-import type { TpmProperties } from '@bonafide/shared/tpm/commands/capability';
+import type { TpmProperties } from '@bonafide/shared/tpm/device/commands/capability';
 import { readEventLog, readImaList } from '../../node-attestation/tpm/boot-records.js';
 
 interface TpmPlaces {

@@ -3,8 +3,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { decodePem } from '@bonafide/shared/crypto/pem';
 import { parseDeviceCertificate } from '@bonafide/shared/crypto/x509-certificate';
 import { BonafideError, errorMessage, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
-import type { WrappedKey } from '@bonafide/shared/tpm/commands/objects';
-import { checkDevIdScheme } from '@bonafide/shared/tpm/devid-signature';
+import type { WrappedKey } from '@bonafide/shared/tpm/device/commands/objects';
+import { checkDevIdScheme } from '@bonafide/shared/tpm/proof/devid-signature';
 import { parseTpmPublic, publicKeyOf, type TpmPublic } from '@bonafide/shared/tpm/tpm-public';
 
 interface DevIdPaths {

@@ -5,17 +5,27 @@ import type {
   DevIdChallenge,
   DevIdEvidence,
 } from '@bonafide/shared/node-attestation/tpm-devid-messages';
-import { certifyKey, hashInTpm, signDigest, type KeyInUse } from '@bonafide/shared/tpm/commands/attestation';
-import { createKey, createPrimary, loadKey, type LoadedKey } from '@bonafide/shared/tpm/commands/objects';
-import { devIdSignature } from '@bonafide/shared/tpm/devid-signature';
+import {
+  certifyKey,
+  hashInTpm,
+  signDigest,
+  type KeyInUse,
+} from '@bonafide/shared/tpm/device/commands/attestation';
+import {
+  createKey,
+  createPrimary,
+  loadKey,
+  type LoadedKey,
+} from '@bonafide/shared/tpm/device/commands/objects';
+import { devIdSignature } from '@bonafide/shared/tpm/proof/devid-signature';
 import {
   findEndorsementKey,
   type EndorsementKey,
   type HierarchyPasswords,
-} from '@bonafide/shared/tpm/find-endorsement-key';
+} from '@bonafide/shared/tpm/device/find-endorsement-key';
 import { ATTESTATION_TEMPLATE, encodeKeyTemplate, STORAGE_TEMPLATE } from '@bonafide/shared/tpm/key-template';
-import type { TpmDevice } from '@bonafide/shared/tpm/tpm-device';
-import type { TpmTurn } from '@bonafide/shared/tpm/tpm';
+import type { TpmDevice } from '@bonafide/shared/tpm/device/tpm-device';
+import type { TpmTurn } from '@bonafide/shared/tpm/device/tpm';
 import type { DevIdFiles } from './devid-files.js';
 
 export interface DevIdPasswords extends HierarchyPasswords {

@@ -6,9 +6,9 @@ import {
   formatDevIdEvidence,
   parseDevIdChallenge,
 } from '@bonafide/shared/node-attestation/tpm-devid-messages';
-import { checkTpmPath } from '@bonafide/shared/tpm/open-transport';
-import type { TpmDevice } from '@bonafide/shared/tpm/tpm-device';
-import type { TpmTurn } from '@bonafide/shared/tpm/tpm';
+import { checkTpmPath } from '@bonafide/shared/tpm/device/open-transport';
+import type { TpmDevice } from '@bonafide/shared/tpm/device/tpm-device';
+import type { TpmTurn } from '@bonafide/shared/tpm/device/tpm';
 import { z } from 'zod';
 import type { NodeAttestor, NodeAttestorPlugin } from '../node-attestor.js';
 import { onThisNode, openDevice } from '../tpm/open-device.js';

@@ -1,13 +1,13 @@
 /** What the node answers to one challenge: the credential opened, quotes of the PCRs, and what led to their values. */
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
-import type { TpmDevice } from '@bonafide/shared/tpm/tpm-device';
+import type { TpmDevice } from '@bonafide/shared/tpm/device/tpm-device';
 import {
   imaRoom,
   quoteExtraData,
   type TpmAnswer,
   type TpmAnswerQuote,
   type TpmChallenge,
-} from '@bonafide/shared/tpm/tpm-evidence';
+} from '@bonafide/shared/tpm/proof/tpm-evidence';
 import type { BootRecords } from './boot-records.js';
 
 interface AnswerOptions {

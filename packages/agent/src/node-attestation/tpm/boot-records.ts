@@ -2,7 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { LARGEST_EVENT_LOG_BYTES } from '@bonafide/shared/tpm/tpm-evidence';
+import { LARGEST_EVENT_LOG_BYTES } from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { readImaEntries } from './ima-entries.js';
 
 export const DEFAULT_EVENT_LOG_PATH = '/sys/kernel/security/tpm0/binary_bios_measurements';

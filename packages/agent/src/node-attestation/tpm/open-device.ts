@@ -3,7 +3,7 @@ import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { TpmDevice } from '@bonafide/shared/tpm/tpm-device';
+import { TpmDevice } from '@bonafide/shared/tpm/device/tpm-device';
 
 export interface DeviceAccess {
   /** `/dev/tpmrm0`, `unix:/path` or `tcp:host:port`. */

@@ -4,8 +4,8 @@ import { encodePem } from '@bonafide/shared/crypto/pem';
 import { createLogger, silentLogger, type Logger } from '@bonafide/shared/runtime/logger';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import { makeCredential } from '@bonafide/shared/tpm/make-credential';
-import { TpmDevice } from '@bonafide/shared/tpm/tpm-device';
+import { makeCredential } from '@bonafide/shared/tpm/proof/make-credential';
+import { TpmDevice } from '@bonafide/shared/tpm/device/tpm-device';
 import {
   formatTpmChallenge,
   parseTpmAnswer,
@@ -14,9 +14,9 @@ import {
   type TpmAnswer,
   type TpmChallenge,
   type TpmOffer,
-} from '@bonafide/shared/tpm/tpm-evidence';
+} from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { parseTpmPublic, tpmName } from '@bonafide/shared/tpm/tpm-public';
-import { verifyQuote } from '@bonafide/shared/tpm/verify-quote';
+import { verifyQuote } from '@bonafide/shared/tpm/proof/verify-quote';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { launchSwtpm, swtpmIsInstalled, type Swtpm } from '@bonafide/testing/launch-swtpm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

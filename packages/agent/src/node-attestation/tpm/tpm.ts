@@ -5,15 +5,15 @@
 import { readFile } from 'node:fs/promises';
 import { parsedString } from '@bonafide/shared/config/parsed-string';
 import { BonafideError, errorMessage, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
-import { checkTpmPath } from '@bonafide/shared/tpm/open-transport';
-import type { TpmDevice } from '@bonafide/shared/tpm/tpm-device';
+import { checkTpmPath } from '@bonafide/shared/tpm/device/open-transport';
+import type { TpmDevice } from '@bonafide/shared/tpm/device/tpm-device';
 import {
   formatTpmAnswer,
   formatTpmOffer,
   MOST_CHALLENGES,
   parseTpmChallenge,
   type TpmOffer,
-} from '@bonafide/shared/tpm/tpm-evidence';
+} from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { z } from 'zod';
 import type { NodeAttestor, NodeAttestorHost, NodeAttestorPlugin } from '../node-attestor.js';
 import { answerChallenge } from './answer-challenge.js';

@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import type { DevIdEvidence } from '@bonafide/shared/node-attestation/tpm-devid-messages';
-import { makeCredential, type MadeCredential } from '@bonafide/shared/tpm/make-credential';
+import { makeCredential, type MadeCredential } from '@bonafide/shared/tpm/proof/make-credential';
 import { missingAttributes, type ObjectAttribute } from '@bonafide/shared/tpm/object-attribute';
 import { parseTpmPublic, publicKeyOf, tpmName, type TpmPublic } from '@bonafide/shared/tpm/tpm-public';
-import { verifyCertify } from '@bonafide/shared/tpm/verify-certify';
+import { verifyCertify } from '@bonafide/shared/tpm/proof/verify-certify';
 import type { X509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { verifyEkCertificate } from '../tpm/ek-certificate.js';
 

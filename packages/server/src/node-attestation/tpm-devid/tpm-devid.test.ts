@@ -11,7 +11,7 @@ import {
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import { isDevIdSignature } from '@bonafide/shared/tpm/devid-signature';
+import { isDevIdSignature } from '@bonafide/shared/tpm/proof/devid-signature';
 import { parseDeviceCertificate, parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { mutatedBytes } from '@bonafide/testing/mutated-bytes';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';

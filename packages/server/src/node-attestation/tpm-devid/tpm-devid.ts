@@ -9,7 +9,7 @@ import {
   parseDevIdEvidence,
 } from '@bonafide/shared/node-attestation/tpm-devid-messages';
 import { agentId } from '@bonafide/shared/spiffe-id/spiffe-id';
-import { isDevIdSignature } from '@bonafide/shared/tpm/devid-signature';
+import { isDevIdSignature } from '@bonafide/shared/tpm/proof/devid-signature';
 import { areSameBytes } from '@bonafide/shared/tpm/same-bytes';
 import { z } from 'zod';
 import type { NodeAttestorPlugin } from '../node-attestor.js';

@@ -6,10 +6,10 @@ import {
   unexplainedPcrs,
   type QuotedPcrs,
   type UnexplainedPcr,
-} from '@bonafide/shared/tpm/boot-state';
-import { summarizeEventLog } from '@bonafide/shared/tpm/compare-event-logs';
-import { parseEventLog, type EventLog } from '@bonafide/shared/tpm/event-log';
-import type { VerifiedQuote } from '@bonafide/shared/tpm/verify-quote';
+} from '@bonafide/shared/tpm/measured-boot/boot-state';
+import { summarizeEventLog } from '@bonafide/shared/tpm/measured-boot/compare-event-logs';
+import { parseEventLog, type EventLog } from '@bonafide/shared/tpm/measured-boot/event-log';
+import type { VerifiedQuote } from '@bonafide/shared/tpm/proof/verify-quote';
 import type { BootLogVerdict } from './tpm-record.js';
 
 export interface JudgedBootLog {

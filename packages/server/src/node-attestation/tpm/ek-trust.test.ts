@@ -11,7 +11,7 @@ import { EK_TEMPLATE } from '@bonafide/shared/tpm/key-template';
 import { TPM_ALG } from '@bonafide/shared/tpm/algorithm';
 import { attributeBits } from '@bonafide/shared/tpm/object-attribute';
 import { TpmWriter } from '@bonafide/shared/tpm/tpm-writer';
-import type { TpmOffer } from '@bonafide/shared/tpm/tpm-evidence';
+import type { TpmOffer } from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { runProcess } from '@bonafide/testing/run-command';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';

@@ -1,9 +1,9 @@
 /** Which TPMs are ours: those that a manufacturer certified, those that operators listed, or those that are both. */
 import type { KeyObject } from 'node:crypto';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
-import { checkEndorsementKey } from '@bonafide/shared/tpm/check-endorsement-key';
+import { checkEndorsementKey } from '@bonafide/shared/tpm/proof/check-endorsement-key';
 import { ekHash } from '@bonafide/shared/tpm/ek-hash';
-import type { TpmOffer } from '@bonafide/shared/tpm/tpm-evidence';
+import type { TpmOffer } from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { parseTpmPublic, publicKeyOf, type TpmPublic } from '@bonafide/shared/tpm/tpm-public';
 import type { WriteTransaction } from '../../store/store.js';
 import type { TpmEnrollmentReader } from '../../store/tpm-enrollment-record.js';

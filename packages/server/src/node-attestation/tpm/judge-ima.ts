@@ -2,10 +2,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { PcrBank } from '@bonafide/shared/tpm/algorithm';
-import { readImaEntries, type ImaEntry, type MeasuredFile } from '@bonafide/shared/tpm/ima-list';
-import { checkBootAggregate, ImaWalk } from '@bonafide/shared/tpm/match-ima-list';
-import { LARGEST_IMA_LIST_BYTES } from '@bonafide/shared/tpm/tpm-evidence';
-import type { VerifiedQuote } from '@bonafide/shared/tpm/verify-quote';
+import {
+  readImaEntries,
+  type ImaEntry,
+  type MeasuredFile,
+} from '@bonafide/shared/tpm/measured-boot/ima-list';
+import { checkBootAggregate, ImaWalk } from '@bonafide/shared/tpm/measured-boot/match-ima-list';
+import { LARGEST_IMA_LIST_BYTES } from '@bonafide/shared/tpm/proof/tpm-evidence';
+import type { VerifiedQuote } from '@bonafide/shared/tpm/proof/verify-quote';
 import type { NodeFinding } from '../../store/node-record.js';
 import type { DigestList } from './digest-list.js';
 import { IMA_PCR } from './tpm-config.js';

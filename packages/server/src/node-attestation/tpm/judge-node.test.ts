@@ -3,15 +3,15 @@ import { writeFileSync } from 'node:fs';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { PCR_BANKS, type PcrBank } from '@bonafide/shared/tpm/algorithm';
-import { recordedBoot } from '@bonafide/shared/tpm/boot-log/boot-log-fixtures';
-import { parseImaList, type ImaEntry } from '@bonafide/shared/tpm/ima-list';
-import { templateHash } from '@bonafide/shared/tpm/match-ima-list';
+import { recordedBoot } from '@bonafide/shared/tpm/measured-boot/boot-log/boot-log-fixtures';
+import { parseImaList, type ImaEntry } from '@bonafide/shared/tpm/measured-boot/ima-list';
+import { templateHash } from '@bonafide/shared/tpm/measured-boot/match-ima-list';
 import {
   formatTpmAnswer,
   parseTpmChallenge,
   quoteExtraData,
   type TpmChallenge,
-} from '@bonafide/shared/tpm/tpm-evidence';
+} from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { ForgedAttestationKey } from '@bonafide/testing/forged-attestation-key';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';

@@ -4,7 +4,7 @@ import {
   bootLogSummarySchema,
   firstDifference,
   type BootLogSummary,
-} from '@bonafide/shared/tpm/compare-event-logs';
+} from '@bonafide/shared/tpm/measured-boot/compare-event-logs';
 import type { NodeFinding } from '../../store/node-record.js';
 import type { JudgedBootLog } from './boot-log-verdict.js';
 import type { GoldenSets } from './golden-sets.js';

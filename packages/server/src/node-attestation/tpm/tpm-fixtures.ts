@@ -5,7 +5,7 @@ import { encodePem } from '@bonafide/shared/crypto/pem';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import type { TpmAnswer, TpmChallenge } from '@bonafide/shared/tpm/tpm-evidence';
+import type { TpmAnswer, TpmChallenge } from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { SoftwareNode } from '@bonafide/testing/software-node';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { PCR_BANKS, type PcrBank } from '@bonafide/shared/tpm/algorithm';
-import { makeCredential } from '@bonafide/shared/tpm/make-credential';
+import { makeCredential } from '@bonafide/shared/tpm/proof/make-credential';
 import { areSameBytes } from '@bonafide/shared/tpm/same-bytes';
 import {
   MOST_CHALLENGES,
@@ -11,9 +11,9 @@ import {
   parseTpmAnswer,
   quoteExtraData,
   type TpmAnswer,
-} from '@bonafide/shared/tpm/tpm-evidence';
+} from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { tpmName, type TpmPublic } from '@bonafide/shared/tpm/tpm-public';
-import { verifyQuote, type VerifiedQuote } from '@bonafide/shared/tpm/verify-quote';
+import { verifyQuote, type VerifiedQuote } from '@bonafide/shared/tpm/proof/verify-quote';
 
 interface InterviewOptions {
   readonly ak: TpmPublic;

@@ -4,7 +4,7 @@ import {
   parseTpmChallenge,
   quoteExtraData,
   type TpmAnswer,
-} from '@bonafide/shared/tpm/tpm-evidence';
+} from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { ForgedAttestationKey } from '@bonafide/testing/forged-attestation-key';
 import { swtpmIsInstalled } from '@bonafide/testing/launch-swtpm';
 import type { SoftwareNode } from '@bonafide/testing/software-node';

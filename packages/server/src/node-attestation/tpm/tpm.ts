@@ -2,8 +2,8 @@
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { areSameBytes } from '@bonafide/shared/tpm/same-bytes';
-import { checkAttestationKey } from '@bonafide/shared/tpm/check-attestation-key';
-import { parseTpmOffer } from '@bonafide/shared/tpm/tpm-evidence';
+import { checkAttestationKey } from '@bonafide/shared/tpm/proof/check-attestation-key';
+import { parseTpmOffer } from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { parseTpmPublic, type TpmPublic } from '@bonafide/shared/tpm/tpm-public';
 import type { NodeFinding } from '../../store/node-record.js';
 import type {
