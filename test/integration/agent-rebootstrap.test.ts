@@ -6,7 +6,7 @@ import { encodePem } from '@bonafide/shared/crypto/pem';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { bundleFromProto } from '@bonafide/shared/rpc/codec/bundle';
 import { ekHash } from '@bonafide/shared/tpm/ek-hash';
-import { TpmDevice } from '@bonafide/shared/tpm/tpm-device';
+import { TpmDevice } from '@bonafide/shared/tpm/device/tpm-device';
 import { publicKeyOf } from '@bonafide/shared/tpm/tpm-public';
 import { findFreePort } from '@bonafide/testing/free-port';
 import { launchSwtpm, swtpmIsInstalled, type Swtpm } from '@bonafide/testing/launch-swtpm';

@@ -26,8 +26,8 @@ import { systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { TPM_ALG } from '@bonafide/shared/tpm/algorithm';
-import { certifyKey } from '@bonafide/shared/tpm/commands/attestation';
-import { createKey, createPrimary, loadKey } from '@bonafide/shared/tpm/commands/objects';
+import { certifyKey } from '@bonafide/shared/tpm/device/commands/attestation';
+import { createKey, createPrimary, loadKey } from '@bonafide/shared/tpm/device/commands/objects';
 import { TPM_HANDLE } from '@bonafide/shared/tpm/hierarchy';
 import {
   ATTESTATION_TEMPLATE,
@@ -35,8 +35,8 @@ import {
   STORAGE_TEMPLATE,
   type KeyTemplate,
 } from '@bonafide/shared/tpm/key-template';
-import { makeCredential } from '@bonafide/shared/tpm/make-credential';
-import { TpmDevice } from '@bonafide/shared/tpm/tpm-device';
+import { makeCredential } from '@bonafide/shared/tpm/proof/make-credential';
+import { TpmDevice } from '@bonafide/shared/tpm/device/tpm-device';
 import { parseTpmPublic, tpmName } from '@bonafide/shared/tpm/tpm-public';
 import { TpmWriter } from '@bonafide/shared/tpm/tpm-writer';
 import { ForgedAttestationKey } from '@bonafide/testing/forged-attestation-key';

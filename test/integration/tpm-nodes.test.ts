@@ -13,7 +13,7 @@ import {
   parseTpmChallenge,
   quoteExtraData,
   type TpmOffer,
-} from '@bonafide/shared/tpm/tpm-evidence';
+} from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { parseTpmPublic, publicKeyOf } from '@bonafide/shared/tpm/tpm-public';
 import { ForgedAttestationKey } from '@bonafide/testing/forged-attestation-key';
 import { swtpmIsInstalled } from '@bonafide/testing/launch-swtpm';

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { digestBytes, type PcrBank } from '@bonafide/shared/tpm/algorithm';
-import { parseEventLog, replayEventLog } from '@bonafide/shared/tpm/event-log';
-import { bootAggregate } from '@bonafide/shared/tpm/match-ima-list';
+import { parseEventLog, replayEventLog } from '@bonafide/shared/tpm/measured-boot/event-log';
+import { bootAggregate } from '@bonafide/shared/tpm/measured-boot/match-ima-list';
 import type { Machine } from './software-tpm.js';
 
 const PCRS = 24;

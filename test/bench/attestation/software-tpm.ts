@@ -4,7 +4,7 @@ import type { NodeAttestor } from '@bonafide/agent/node-attestation/node-attesto
 import type { PcrBank } from '@bonafide/shared/tpm/algorithm';
 import { EK_TEMPLATE, encodeKeyTemplate } from '@bonafide/shared/tpm/key-template';
 import { ekHash } from '@bonafide/shared/tpm/ek-hash';
-import { kdfa, kdfe } from '@bonafide/shared/tpm/make-credential';
+import { kdfa, kdfe } from '@bonafide/shared/tpm/proof/make-credential';
 import {
   formatTpmAnswer,
   formatTpmOffer,
@@ -13,7 +13,7 @@ import {
   type TpmAnswer,
   type TpmChallenge,
   type TpmOffer,
-} from '@bonafide/shared/tpm/tpm-evidence';
+} from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { parseTpmPublic, publicKeyOf, tpmName, type TpmEccPublic } from '@bonafide/shared/tpm/tpm-public';
 import { TpmReader } from '@bonafide/shared/tpm/tpm-reader';
 import { TpmWriter } from '@bonafide/shared/tpm/tpm-writer';
