@@ -1,6 +1,7 @@
 /** CMS SignedData (RFC 5652 section 5, which is PKCS#7 as cloud providers sign documents with it): one signer, the content inside. */
 import { invalidArgument } from '../errors/bonafide-error.js';
-import { DerReader, enterOnly } from './der/der-reader.js';
+import type { DerReader } from './der/der-reader.js';
+import { enterOnly } from './der/der-reader.js';
 import { contextTag, DER_TAG } from './der/der-tag.js';
 import { derElement, derObjectIdentifier } from './der/der-writer.js';
 import { toDefiniteForm } from './der/definite-form.js';
