@@ -87,6 +87,19 @@ describe('a node that is new', () => {
     ]);
   });
 
+  it('is let in as what was looked at, and not as what it asks as since', async () => {
+    await using server = await start();
+    await expectRefusal(attestNode(server, one), 'agent_pending');
+    const digest = (await pending(server))[0]?.digest ?? '';
+    await expectRefusal(attestNode(server, { ...one, selectors: ['rack:8'] }), 'agent_pending');
+    const approve = (): Promise<PendingNode__Output> =>
+      callUnary(server.local(ADMISSION), 'ApproveNode', { id, digest });
+    await expectRefusal(approve(), 'aborted');
+    await expectRefusal(attestNode(server, one), 'agent_pending');
+    expect(await approve()).toMatchObject({ state: 'approved', digest });
+    await attestNode(server, one);
+  });
+
   it('stays out once it was denied, whatever it looks like then', async () => {
     await using server = await start();
     await expectRefusal(attestNode(server, one), 'agent_pending');

@@ -41,9 +41,14 @@ export function createNodeAdmissionHandlers(
   const stateOf = async (agentId: SpiffeId): Promise<NodeStateProto> =>
     nodeStateToProto(await states.get(agentId));
   const decision = (
-    { id, reason }: { readonly id: SPIFFEID__Output | null; readonly reason: string },
+    {
+      id,
+      reason,
+      digest,
+    }: { readonly id: SPIFFEID__Output | null; readonly reason: string; readonly digest?: string },
     caller: Caller,
   ): DecidedNode => ({
+    digest: digest === '' ? undefined : digest,
     agentId: agentIdFromProto(id),
     by: nameOfCaller(caller),
     reason: checkReason(reason),
@@ -120,5 +125,6 @@ function pendingNodeToProto(node: PendingNode): PendingNodeProto {
     })),
     approvalsNeeded: node.approvalsNeeded,
     address: node.address,
+    digest: node.digest,
   };
 }

@@ -1,4 +1,5 @@
 /** What becomes of a node's request to be let in: it asks, people decide, time passes. Everything here is a calculation. */
+import { createHash } from 'node:crypto';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { formatSelector, normalizeSelectors, type Selector } from '@bonafide/shared/registration/selector';
 import { addSeconds } from '@bonafide/shared/runtime/clock';
@@ -15,6 +16,8 @@ export interface AskingNode {
 }
 
 export type AdmissionState = 'pending' | 'approved' | 'denied';
+
+const DIGEST_LENGTH = 32;
 
 export const BY_WEBHOOK = 'webhook';
 
@@ -49,6 +52,14 @@ export function isOfSameNode(
   node: Pick<AskingNode, 'attestationType' | 'selectors'>,
 ): boolean {
   return record.attestationType === node.attestationType && lasting(record) === lasting(node);
+}
+
+/** Names what an operator looked at; lower-case hex. */
+export function requestDigest(record: Pick<NodeAdmissionRecord, 'attestationType' | 'selectors'>): string {
+  return createHash('sha256')
+    .update(JSON.stringify([record.attestationType, lasting(record)]))
+    .digest('hex')
+    .slice(0, DIGEST_LENGTH);
 }
 
 /** @param present what was known so far, if it has not expired. */

@@ -5,13 +5,15 @@ import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { NodeAdmissionRecord } from '../store/node-admission-record.js';
 import type { Page, PageRequest, Store } from '../store/store.js';
 import type { AdmissionNotices } from './admission-notices.js';
-import { afterDecision, isAlive, stateOf, type AdmissionState } from './admission-request.js';
+import { afterDecision, isAlive, requestDigest, stateOf, type AdmissionState } from './admission-request.js';
 import type { ApprovalPolicy } from './approval-policy.js';
 
 export interface PendingNode extends NodeAdmissionRecord {
   readonly state: AdmissionState;
   /** How many different people have to approve. */
   readonly approvalsNeeded: number;
+  /** See `requestDigest`. */
+  readonly digest: string;
 }
 
 export interface DecidedNode {
@@ -19,6 +21,8 @@ export interface DecidedNode {
   /** As the audit log names callers. */
   readonly by: string;
   readonly reason: string;
+  /** Of what was looked at; undefined: whatever the node asks as. */
+  readonly digest?: string | undefined;
 }
 
 export interface NodeAdmissionsOptions {
@@ -44,7 +48,7 @@ export class NodeAdmissions {
 
   /**
    * @throws BonafideError `not_found` for a node that does not wait; `failed_precondition` when it is decided, or the same person approved
-   * it before; `unavailable` when the audit log cannot be written: the decision stands.
+   * it before; `aborted` when it asks as another node than was looked at; `unavailable` when the audit log cannot be written: the decision stands.
    */
   approve(decided: DecidedNode): Promise<PendingNode> {
     return this.#decide(decided, true);
@@ -55,12 +59,18 @@ export class NodeAdmissions {
     return this.#decide(decided, false);
   }
 
-  async #decide({ agentId, by, reason }: DecidedNode, isApproval: boolean): Promise<PendingNode> {
+  async #decide({ agentId, by, reason, digest }: DecidedNode, isApproval: boolean): Promise<PendingNode> {
     const { store, policy, notices, clock } = this.#options;
     const decision = { by, isApproval, at: clock.now(), reason };
     const record = await store.write(async ({ nodeAdmissions }) => {
       const present = await nodeAdmissions.get(agentId);
       if (!isAlive(present, decision.at)) throw notWaiting(agentId);
+      if (digest !== undefined && digest !== requestDigest(present)) {
+        throw new BonafideError(
+          'aborted',
+          `${agentId} asks with other selectors since; look at it again with 'bonafide-server agent pending'`,
+        );
+      }
       const after = afterDecision(present, decision, policy);
       await nodeAdmissions.put(after);
       return after;
@@ -71,7 +81,12 @@ export class NodeAdmissions {
 
   #shown(record: NodeAdmissionRecord): PendingNode {
     const { approvalsNeeded } = this.#options.policy;
-    return { ...record, state: stateOf(record, approvalsNeeded), approvalsNeeded };
+    return {
+      ...record,
+      state: stateOf(record, approvalsNeeded),
+      approvalsNeeded,
+      digest: requestDigest(record),
+    };
   }
 }
 

@@ -20,6 +20,7 @@ const node = {
   state: 'pending',
   decisions: [{ by: 'uid:1000', isApproval: true, at: 1_683_738_299_000, reason: 'rack 7' }],
   approvalsNeeded: 2,
+  digest: '1f0e6a0f',
   address: '192.0.2.7',
 };
 const nodeText = (state: string): string => `SPIFFE ID         : ${ID}
@@ -31,6 +32,7 @@ Decision          : approved by uid:1000 at 2023-05-10 17:04:59 +0000 UTC: rack 
 First asked       : 2023-05-10 17:03:36 +0000 UTC
 Last asked        : 2023-05-10 17:05:00 +0000 UTC
 Forgotten         : 2023-05-11 17:03:36 +0000 UTC
+Request digest    : 1f0e6a0f
 
 `;
 
@@ -79,7 +81,7 @@ describe('agent approve and deny', () => {
     );
     const shown = state === 'pending' ? 'pending (1 of 2 approvals)' : state;
     expect(stdout).toBe(`${words}\n\n${nodeText(shown)}`);
-    expect(calls).toEqual([{ method, request: { id, reason: 'rack 7' } }]);
+    expect(calls).toEqual([{ method, request: { id, reason: 'rack 7', digest: '' } }]);
   });
 
   it.each(['approve', 'deny'])('%s needs a SPIFFE ID', async (verb) => {

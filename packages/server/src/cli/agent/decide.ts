@@ -12,6 +12,7 @@ import { pendingNodeText } from './pending-node.js';
 
 interface DecideFlags extends AgentIdFlag, ServerFlags {
   readonly reason?: string;
+  readonly digest?: string;
   readonly output: OutputFormat;
 }
 
@@ -26,12 +27,19 @@ export function agentDecide(verb: Verb): (command: Command, host: CommandHost) =
       command
         .addOption(agentIdOption())
         .addOption(valueOption('--reason <text>', 'what others should know about it', (text) => text))
+        .addOption(
+          valueOption(
+            '--digest <digest>',
+            "of the request that is meant, as 'agent pending' tells it; whatever the node asks as when absent",
+            (text) => text,
+          ),
+        )
         .addOption(outputOption()),
     );
     addExamples(command, [
       `bonafide-server agent ${verb} --spiffe-id spiffe://example.org/spire/agent/tpm/5b8bb1b2 --reason "${EXAMPLES[verb]}"`,
     ]).action(async (flags: DecideFlags) => {
-      const request = { id: requiredAgentId(flags), reason: flags.reason ?? '' };
+      const request = { id: requiredAgentId(flags), reason: flags.reason ?? '', digest: flags.digest ?? '' };
       const node = await withServer(flags, host, (server) =>
         server.call(SERVICE, verb === 'approve' ? 'approveNode' : 'denyNode', request),
       );

@@ -5,7 +5,7 @@ import { labelled } from './agent-text.js';
 
 /** Ends with an empty line. */
 export function pendingNodeText(node: PendingNode__Output): string {
-  const { attestationType, selectors, address, decisions } = node;
+  const { attestationType, selectors, address, decisions, digest } = node;
   return `${[
     labelled('SPIFFE ID', printedId(node.id)),
     labelled('Attestation type', attestationType),
@@ -19,6 +19,7 @@ export function pendingNodeText(node: PendingNode__Output): string {
     labelled('First asked', timeText(node.firstAskedAt)),
     labelled('Last asked', timeText(node.lastAskedAt)),
     labelled('Forgotten', timeText(node.expiresAt)),
+    labelled('Request digest', digest),
   ].join('')}\n`;
 }
 

@@ -22,7 +22,7 @@ export function agentRelease(command: Command, host: CommandHost): void {
         valueOption(
           '--digest <digest>',
           "of the state that is accepted, as 'agent show' tells it; whatever the node showed last when absent",
-          String,
+          (text) => text,
         ),
       )
       .addOption(outputOption()),
