@@ -83,7 +83,7 @@ describe('agentConfigSchema', () => {
 
   it('refuses two key managers, and attestors that are not there', () => {
     expect(() => parse(LEAST, { KeyManager: { disk: {}, memory: {} } })).toThrow(/two key managers/);
-    expect(() => parse(LEAST, { NodeAttestor: { aws_iid: {} } })).toThrow(/aws_iid/);
+    expect(() => parse(LEAST, { NodeAttestor: { azure_msi: {} } })).toThrow(/azure_msi/);
     expect(() => parse(LEAST, { WorkloadAttestor: { docker: {} } })).toThrow(/docker/);
   });
 });
