@@ -1,13 +1,11 @@
 /** Machines for software TPMs: as a recorded machine booted, with a list of files that it measured since. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { digestBytes, type PcrBank } from '@bonafide/shared/tpm/algorithm';
+import { digestBytes, IMA_PCR, PCR_COUNT, type PcrBank } from '@bonafide/shared/tpm/algorithm';
 import { parseEventLog, replayEventLog } from '@bonafide/shared/tpm/measured-boot/event-log';
 import { bootAggregate } from '@bonafide/shared/tpm/measured-boot/match-ima-list';
 import type { Machine } from './software-tpm.js';
 
-const PCRS = 24;
-const IMA_PCR = 10;
 const TEMPLATE = Buffer.from('ima-ng', 'latin1');
 
 export const EVENT_LOG_PATH = new URL(
@@ -22,7 +20,7 @@ export function recordedMachine(banks: readonly PcrBank[]): Machine {
   const pcrs = banks.map((bank) => {
     const replayed = replayEventLog(log, bank);
     const values = Array.from(
-      { length: PCRS },
+      { length: PCR_COUNT },
       (_, pcr) => [pcr, replayed.get(pcr) ?? Buffer.alloc(digestBytes(bank))] as const,
     );
     return [bank, new Map(values)] as const;

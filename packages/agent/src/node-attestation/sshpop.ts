@@ -1,12 +1,11 @@
 /** Attestation by the SSH host certificate of this node: shows it, and proves that the key is here. */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import { readSshKeyLine } from '@bonafide/shared/crypto/ssh/authorized-keys';
 import { parseSshCertificate } from '@bonafide/shared/crypto/ssh/ssh-certificate';
 import { parseSshPrivateKey } from '@bonafide/shared/crypto/ssh/ssh-private-key';
 import { signForSsh } from '@bonafide/shared/crypto/ssh/ssh-signature';
-import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import {
   formatSshPopAnswer,
   formatSshPopEvidence,
@@ -15,6 +14,7 @@ import {
   sshPopSignedData,
 } from '@bonafide/shared/node-attestation/sshpop-messages';
 import { z } from 'zod';
+import { loadTextFile } from './load-file.js';
 import type { NodeAttestorPlugin } from './node-attestor.js';
 
 const filePath = z.string().min(1);
@@ -31,8 +31,10 @@ export const sshpop: NodeAttestorPlugin<z.infer<typeof configSchema>> = {
     type: 'sshpop',
     isSpent: false,
     async attest(exchange) {
-      const privateKey = await load(keyPath, parseSshPrivateKey);
-      const certificate = await load(certificatePath, (text) => parseSshCertificate(readSshKeyLine(text)));
+      const privateKey = await loadTextFile(keyPath, parseSshPrivateKey);
+      const certificate = await loadTextFile(certificatePath, (text) =>
+        parseSshCertificate(readSshKeyLine(text)),
+      );
       if (!exportSpki(privateKey).equals(exportSpki(certificate.key))) {
         throw new BonafideError(
           'failed_precondition',
@@ -52,11 +54,3 @@ export const sshpop: NodeAttestorPlugin<z.infer<typeof configSchema>> = {
     },
   }),
 };
-
-async function load<T>(path: string, parse: (text: string) => T): Promise<T> {
-  try {
-    return parse(await readFile(path, 'utf8'));
-  } catch (cause) {
-    throw new BonafideError('failed_precondition', `cannot use ${path}: ${errorMessage(cause)}`, { cause });
-  }
-}

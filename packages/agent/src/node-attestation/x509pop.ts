@@ -1,12 +1,11 @@
 /** Attestation by a certificate that the node has from elsewhere: shows it, and proves that the key is here. */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { decodePem } from '@bonafide/shared/crypto/pem';
 import { provePossession } from '@bonafide/shared/crypto/possession-proof';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import { parsePrivateKeyPem } from '@bonafide/shared/crypto/private-key-pem';
 import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
-import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import {
   formatX509PopAnswer,
   formatX509PopEvidence,
@@ -14,6 +13,7 @@ import {
   parseX509PopChallenge,
 } from '@bonafide/shared/node-attestation/x509pop-messages';
 import { z } from 'zod';
+import { loadTextFile } from './load-file.js';
 import type { NodeAttestorPlugin } from './node-attestor.js';
 
 const filePath = z.string().min(1);
@@ -33,12 +33,12 @@ export const x509pop: NodeAttestorPlugin<z.infer<typeof configSchema>> = {
     type: 'x509pop',
     isSpent: false,
     async attest(exchange) {
-      const privateKey = await load(config.private_key_path, parsePrivateKeyPem);
-      const certificates = await load(config.certificate_path, readCertificates);
+      const privateKey = await loadTextFile(config.private_key_path, parsePrivateKeyPem);
+      const certificates = await loadTextFile(config.certificate_path, readCertificates);
       const intermediates =
         config.intermediates_path === undefined
           ? []
-          : await load(config.intermediates_path, readCertificates);
+          : await loadTextFile(config.intermediates_path, readCertificates);
       const [own = Buffer.alloc(0)] = certificates;
       if (!parseX509Certificate(own).subjectPublicKey.spki.equals(exportSpki(privateKey))) {
         throw new BonafideError(
@@ -65,12 +65,4 @@ export const x509pop: NodeAttestorPlugin<z.infer<typeof configSchema>> = {
 
 function readCertificates(text: string): readonly Buffer[] {
   return decodePem('CERTIFICATE', text);
-}
-
-async function load<T>(path: string, parse: (text: string) => T): Promise<T> {
-  try {
-    return parse(await readFile(path, 'utf8'));
-  } catch (cause) {
-    throw new BonafideError('failed_precondition', `cannot use ${path}: ${errorMessage(cause)}`, { cause });
-  }
 }

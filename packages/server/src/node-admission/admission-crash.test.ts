@@ -1,36 +1,19 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import { linesUntilKilled } from '@bonafide/testing/lines-until-killed';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { expect, it } from 'vitest';
 import { openStore } from '../store/open-store.js';
 
-const LOADER = fileURLToPath(new URL('../../../testing/src/typescript-source.mjs', import.meta.url));
-const PROGRAM = fileURLToPath(new URL('admit-until-killed.ts', import.meta.url));
-
-async function admitUntilKilled(path: string, auditPath: string, prefix: string): Promise<string[]> {
-  const argv = ['--conditions=@bonafide/source', '--import', LOADER, PROGRAM, path, auditPath, prefix];
-  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
-  let output = '';
-  child.stdout.setEncoding('utf8');
-  child.stdout.on('data', (chunk: string) => {
-    output += chunk;
-    if (output.split('\n').length > 20) child.kill('SIGKILL');
-  });
-  const [, signal] = (await once(child, 'close')) as [number | null, string | null];
-  expect(signal).toBe('SIGKILL');
-  return output.split('\n').slice(0, -1);
-}
+const PROGRAM = new URL('admit-until-killed.ts', import.meta.url);
 
 it('kill -9 loses no approval, no node that came in, and none of their audit events', async () => {
   using directory = createTemporaryDirectory();
   const path = directory.join('store.sqlite3');
   const auditPath = directory.join('audit.log');
   for (const prefix of ['a', 'b', 'c']) {
-    const told = await admitUntilKilled(path, auditPath, prefix);
+    const told = await linesUntilKilled(PROGRAM, [path, auditPath, prefix], 20);
     const audit = readFileSync(auditPath, 'utf8');
     const store = await openStore({ path, log: silentLogger });
     for (const line of told) {

@@ -44,6 +44,16 @@ export class NodeNotices {
     await audit.record({ event: 'agent_quarantined', agentId, by, attestationType, findings });
   }
 
+  /** As `quarantined`, by the server itself, which nothing holds up: an audit log that cannot be written is told of in the log. */
+  async quarantinedByServer(node: QuarantinedNode, before: Quarantine | undefined): Promise<void> {
+    try {
+      await this.quarantined(node, before, BY_SERVER);
+    } catch (error) {
+      if (!hasReason(error, 'unavailable')) throw error;
+      this.#options.log.error({ err: error, agent_id: node.agentId }, 'a quarantine is not in the audit log');
+    }
+  }
+
   /** After the commit. @throws BonafideError `unavailable` when the audit log cannot be written; it is released all the same. */
   async released({ agentId, attestationType, quarantine }: AttestedNode, by: string): Promise<void> {
     const findings = quarantine?.findings ?? [];

@@ -1,12 +1,12 @@
 /** Puts nodes into quarantine and ends it: by operators, or because a node did not prove itself in time. */
-import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
-import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { NodeAttestor } from '../node-attestation/node-attestor.js';
 import type { AttestedNode, NodeFinding } from '../store/node-record.js';
 import type { Store, WriteTransaction } from '../store/store.js';
-import { BY_SERVER, type NodeNotices } from './node-notices.js';
+import type { NodeNotices } from './node-notices.js';
+import { factsOf } from './node-facts.js';
 import { stateDigest } from './state-digest.js';
 import { quarantineWith, type QuarantinedNode } from './quarantine.js';
 
@@ -15,7 +15,6 @@ export interface NodeQuarantineOptions {
   readonly store: Store;
   readonly notices: NodeNotices;
   readonly clock: Clock;
-  readonly log: Logger;
 }
 
 interface Entered {
@@ -44,7 +43,7 @@ export class NodeQuarantine {
 
   /** @returns whether it went: it may have proven itself meanwhile, at another server. */
   async forWantOfProof(agentId: SpiffeId, deadlineSeconds: number): Promise<boolean> {
-    const { store, clock, notices, log } = this.#options;
+    const { store, clock, notices } = this.#options;
     const entered = await store.write(async (transaction) => {
       const node = await transaction.nodes.get(agentId);
       if (node === undefined || node.isBanned || node.quarantine !== undefined) return undefined;
@@ -55,12 +54,7 @@ export class NodeQuarantine {
       return this.#enter(transaction, node, { kind: 'unproven', text });
     });
     if (entered === undefined) return false;
-    try {
-      await notices.quarantined(entered.node, entered.before.quarantine, BY_SERVER);
-    } catch (error) {
-      if (!hasReason(error, 'unavailable')) throw error;
-      log.error({ err: error, agent_id: agentId }, 'a quarantine is not in the audit log');
-    }
+    await notices.quarantinedByServer(entered.node, entered.before.quarantine);
     return true;
   }
 
@@ -78,17 +72,15 @@ export class NodeQuarantine {
         throw new BonafideError('failed_precondition', `agent ${agentId} is not in quarantine`);
       }
       const noted = await transaction.nodeProofs.get(agentId);
-      const continuous = attestors.get(present.attestationType)?.continuous;
-      const facts =
-        noted?.record === undefined || continuous === undefined ? [] : continuous.facts(noted.record);
-      if (stateDigest(present.quarantine.findings, facts) !== digest) {
+      const attestor = attestors.get(present.attestationType);
+      if (stateDigest(present.quarantine.findings, factsOf(noted, attestor)) !== digest) {
         throw new BonafideError(
           'aborted',
           `agent ${agentId} has shown something else since; look at it again with 'bonafide-server agent show'`,
         );
       }
-      if (noted?.record !== undefined && continuous !== undefined) {
-        await transaction.nodeProofs.put({ ...noted, record: continuous.accept(noted.record) });
+      if (noted?.record !== undefined && attestor?.continuous !== undefined) {
+        await transaction.nodeProofs.put({ ...noted, record: attestor.continuous.accept(noted.record) });
       }
       await transaction.nodes.put({ ...present, quarantine: undefined });
       return present;

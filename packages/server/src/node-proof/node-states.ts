@@ -6,6 +6,7 @@ import type { NodeAttestor, NodeFact } from '../node-attestation/node-attestor.j
 import type { AttestedNode, Quarantine } from '../store/node-record.js';
 import type { Store } from '../store/store.js';
 import { stateDigest } from './state-digest.js';
+import { factsOf } from './node-facts.js';
 import type { LastProven } from './last-proven.js';
 
 export interface NodeState {
@@ -41,9 +42,7 @@ export class NodeStates {
     const node = found(await store.nodes.get(agentId));
     const noted = await store.nodeProofs.get(agentId);
     const { attestationType, quarantine } = node;
-    const continuous = attestors.get(attestationType)?.continuous;
-    const facts =
-      noted?.record === undefined || continuous === undefined ? [] : continuous.facts(noted.record);
+    const facts = factsOf(noted, attestors.get(attestationType));
     return {
       ...{ agentId, attestationType, quarantine, facts },
       provenAt: lastProven.of(agentId) ?? noted?.provenAt,

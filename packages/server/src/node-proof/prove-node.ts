@@ -1,5 +1,5 @@
 /** A node that is attested proves itself once more: evidence, then a verdict, which is written down when it changes anything. */
-import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { formatSelector, normalizeSelectors, type Selector } from '@bonafide/shared/registration/selector';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
@@ -10,7 +10,7 @@ import type { ContinuousProof, NodeAttestor, NodeProof } from '../node-attestati
 import type { AttestedNode, NodeFinding, NodeProofRecord, Quarantine } from '../store/node-record.js';
 import type { Store, WriteTransaction } from '../store/store.js';
 import type { LastProven } from './last-proven.js';
-import { BY_SERVER, isRefusal, type NodeNotices } from './node-notices.js';
+import { isRefusal, type NodeNotices } from './node-notices.js';
 import { ProofPlaces } from './proof-places.js';
 import { quarantineAfterProof } from './quarantine.js';
 
@@ -141,16 +141,11 @@ export class NodeProofs {
   }
 
   async #write(judged: JudgedProof): Promise<Quarantine | undefined> {
-    const { store, notices, log } = this.#options;
+    const { store, notices } = this.#options;
     const { node, present } = await store.write((transaction) => writeProof(transaction, judged));
     const { quarantine } = node;
     if (quarantine === undefined) return undefined;
-    try {
-      await notices.quarantined({ ...node, quarantine }, present.quarantine, BY_SERVER);
-    } catch (error) {
-      if (!hasReason(error, 'unavailable')) throw error;
-      log.error({ err: error, agent_id: node.agentId }, 'a quarantine is not in the audit log');
-    }
+    await notices.quarantinedByServer({ ...node, quarantine }, present.quarantine);
     return quarantine;
   }
 

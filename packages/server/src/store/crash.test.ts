@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { linesUntilKilled } from '@bonafide/testing/lines-until-killed';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { openStore } from './open-store.js';
@@ -11,33 +9,13 @@ import type { Store } from './store.js';
 
 const ROUNDS = 2;
 const LIMIT_MS = 300_000;
-const LOADER = fileURLToPath(new URL('../../../testing/src/typescript-source.mjs', import.meta.url));
-const WRITER = fileURLToPath(new URL('write-until-killed.ts', import.meta.url));
-
-/** Kills the writer after it has acknowledged some writes. @returns what it acknowledged, as `revision id`. */
-async function writeUntilKilled(where: string, prefix: string, lines: number): Promise<readonly string[]> {
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@bonafide/source', '--import', LOADER, WRITER, where, prefix],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  let output = '';
-  child.stdout.setEncoding('utf8');
-  child.stdout.on('data', (chunk: string) => {
-    output += chunk;
-    if (output.split('\n').length > lines) child.kill('SIGKILL');
-  });
-  const [, signal] = (await once(child, 'close')) as [number | null, string | null];
-  expect(signal).toBe('SIGKILL');
-  // A line cut short was being written when the process died: its write was acknowledged, but nobody heard which it was.
-  return output.split('\n').slice(0, -1);
-}
+const WRITER = new URL('write-until-killed.ts', import.meta.url);
 
 /** Each round goes on with what the ones before left behind. */
 async function writeInRounds(where: string, open: () => Promise<Store>): Promise<void> {
   const acknowledged: string[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
-    acknowledged.push(...(await writeUntilKilled(where, `r${round}`, 20 + round * 37)));
+    acknowledged.push(...(await linesUntilKilled(WRITER, [where, `r${round}`], 20 + round * 37)));
     const store = await open();
     const log = (await store.changesSince(0, 100_000)) ?? [];
     const byRevision = new Map(log.map(({ revision, changes }) => [String(revision), changes]));

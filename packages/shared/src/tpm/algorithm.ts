@@ -26,6 +26,10 @@ export type PcrBank = (typeof PCR_BANKS)[number];
 export type TpmHash = PcrBank;
 
 export const PCR_COUNT = 24;
+/** The firmware measures what Secure Boot is and whom it trusts into it. */
+export const SECURE_BOOT_PCR = 7;
+/** Linux extends it by each file that it measures. */
+export const IMA_PCR = 10;
 
 const DIGEST_BYTES = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 } as const satisfies Record<
   TpmHash,

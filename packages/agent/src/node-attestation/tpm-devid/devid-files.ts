@@ -1,11 +1,11 @@
 /** What provisioning left on the disk of a node: the DevID's certificates, and its key as the TPM wrapped it. */
-import { readFile, stat } from 'node:fs/promises';
 import { decodePem } from '@bonafide/shared/crypto/pem';
 import { parseDeviceCertificate } from '@bonafide/shared/crypto/x509-certificate';
-import { BonafideError, errorMessage, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { WrappedKey } from '@bonafide/shared/tpm/device/commands/objects';
 import { checkDevIdScheme } from '@bonafide/shared/tpm/proof/devid-signature';
 import { parseTpmPublic, publicKeyOf, type TpmPublic } from '@bonafide/shared/tpm/tpm-public';
+import { loadFile } from '../load-file.js';
 
 interface DevIdPaths {
   readonly devid_cert_path: string;
@@ -56,12 +56,6 @@ function withoutSize(blob: Buffer): Buffer {
   return blob.readUInt16BE(0) === blob.length - 2 ? blob.subarray(2) : blob;
 }
 
-async function load<T>(path: string, parse: (bytes: Buffer) => T): Promise<T> {
-  try {
-    if ((await stat(path)).size > LARGEST_FILE_BYTES)
-      throw invalidArgument(`it is larger than ${LARGEST_FILE_BYTES} bytes`);
-    return parse(await readFile(path));
-  } catch (cause) {
-    throw new BonafideError('failed_precondition', `cannot use ${path}: ${errorMessage(cause)}`, { cause });
-  }
+function load<T>(path: string, parse: (bytes: Buffer) => T): Promise<T> {
+  return loadFile(path, parse, LARGEST_FILE_BYTES);
 }

@@ -1,6 +1,6 @@
 /** What a boot log is worth: whether its replay leads to the quoted PCRs in every bank, and what it then says of Secure Boot. */
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
-import type { PcrBank } from '@bonafide/shared/tpm/algorithm';
+import { SECURE_BOOT_PCR, type PcrBank } from '@bonafide/shared/tpm/algorithm';
 import {
   provenSecureBoot,
   unexplainedPcrs,
@@ -19,8 +19,6 @@ export interface JudgedBootLog {
   /** PCRs that the log does not lead to. */
   readonly unexplained: readonly UnexplainedPcr[];
 }
-
-const SECURE_BOOT_PCR = 7;
 
 export function judgeBootLog(
   raw: Buffer | undefined,

@@ -1,11 +1,10 @@
 /** One proof of a machine: as many questions as it takes, and what its answers come to beside policy and what was accepted before. */
-import { PCR_BANKS, type PcrBank } from '@bonafide/shared/tpm/algorithm';
+import { IMA_PCR, PCR_BANKS, type PcrBank } from '@bonafide/shared/tpm/algorithm';
 import type { TpmPublic } from '@bonafide/shared/tpm/tpm-public';
 import type { NodeFinding } from '../../store/node-record.js';
 import { judgeBootLog, type JudgedBootLog } from './boot-log-verdict.js';
 import { ImaExamination, refused, type ImaVerdict } from './judge-ima.js';
 import { judgeNode } from './judge-node.js';
-import { IMA_PCR } from './tpm-config.js';
 import { bootOf, checkSameBoot, type TpmInterview, type TpmTestimony } from './tpm-interview.js';
 import type { CurrentPolicy } from './tpm-policy.js';
 import type { NodeState } from './tpm-record.js';

@@ -1,7 +1,7 @@
 /** The files that a machine measured since it booted (PCR 10), against a list of those that may run: one piece of the list after the other. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
-import type { PcrBank } from '@bonafide/shared/tpm/algorithm';
+import { IMA_PCR, type PcrBank } from '@bonafide/shared/tpm/algorithm';
 import {
   readImaEntries,
   type ImaEntry,
@@ -12,7 +12,6 @@ import { LARGEST_IMA_LIST_BYTES } from '@bonafide/shared/tpm/proof/tpm-evidence'
 import type { VerifiedQuote } from '@bonafide/shared/tpm/proof/verify-quote';
 import type { NodeFinding } from '../../store/node-record.js';
 import type { DigestList } from './digest-list.js';
-import { IMA_PCR } from './tpm-config.js';
 import type { TpmTestimony } from './tpm-interview.js';
 import type { ImaPosition } from './tpm-record.js';
 

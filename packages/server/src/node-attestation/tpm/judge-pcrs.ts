@@ -1,8 +1,7 @@
 /** Whether the PCRs of a machine are what they must be: by golden sets where there are some, else by what was accepted before. */
-import { PCR_BANKS, type PcrBank } from '@bonafide/shared/tpm/algorithm';
+import { IMA_PCR, PCR_BANKS, type PcrBank } from '@bonafide/shared/tpm/algorithm';
 import type { NodeFinding } from '../../store/node-record.js';
 import type { GoldenPcrs, GoldenSets } from './golden-sets.js';
-import { IMA_PCR } from './tpm-config.js';
 import type { NodeState } from './tpm-record.js';
 
 type Pcrs = NodeState['pcrs'];

@@ -1,5 +1,5 @@
 /** Whether Secure Boot, what vouched for the boot loader and what shim trusts are as policy wants them, and as they were. */
-import { digestBytes } from '@bonafide/shared/tpm/algorithm';
+import { digestBytes, SECURE_BOOT_PCR } from '@bonafide/shared/tpm/algorithm';
 import type { NodeFinding } from '../../store/node-record.js';
 import { valueIn } from './judge-pcrs.js';
 import type { TpmPolicyConfig } from './tpm-config.js';
@@ -7,7 +7,6 @@ import type { BootLogVerdict, NodeState } from './tpm-record.js';
 
 type SecureBootPolicy = Pick<TpmPolicyConfig, 'secure_boot' | 'db_authorities' | 'pcr14' | 'banks'>;
 
-const SECURE_BOOT_PCR = 7;
 const SHIM_PCR = 14;
 
 export function judgeSecureBootPolicy(

@@ -10,7 +10,6 @@ import { pcrDigestSchema, sha256Schema } from './parse-hex-digest.js';
 
 /** What firmware, boot loader and shim measure. */
 const DEFAULT_PCRS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
-export const IMA_PCR = 10;
 const BOOT_AGGREGATE_PCRS = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 const DEFAULT_INTERVAL_SECONDS = 600;
 const SHORTEST_INTERVAL_SECONDS = 1;

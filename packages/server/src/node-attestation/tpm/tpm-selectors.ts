@@ -1,8 +1,8 @@
 /** What a proven TPM and its machine are called in entries: selectors of type `tpm`. */
 import { createSelector, type Selector } from '@bonafide/shared/registration/selector';
-import { PCR_BANKS } from '@bonafide/shared/tpm/algorithm';
+import { IMA_PCR, PCR_BANKS } from '@bonafide/shared/tpm/algorithm';
 import { secureBootWord } from './judge-secure-boot.js';
-import { IMA_PCR, type TpmPolicyConfig } from './tpm-config.js';
+import type { TpmPolicyConfig } from './tpm-config.js';
 import type { TpmRecord } from './tpm-record.js';
 
 const TYPE = 'tpm';

@@ -1,14 +1,13 @@
 /** What a boot log proves together with quoted PCRs, for a server's policy and for whoever looks at one machine. */
 import { isDeepStrictEqual } from 'node:util';
 import { BonafideError, hasReason } from '../../errors/bonafide-error.js';
-import { PCR_BANKS, type PcrBank } from '../algorithm.js';
+import { PCR_BANKS, SECURE_BOOT_PCR, type PcrBank } from '../algorithm.js';
 import { summarizeEventLog, type BootLogSummary } from './compare-event-logs.js';
 import { parseEventLog, replayEventLog, type EventLog } from './event-log.js';
 import { judgeSecureBoot, type SecureBootState } from './secure-boot.js';
 
 /** What ends up in these goes through the firmware's log: firmware, boot loader, kernel, and shim (14). */
 export const LOGGED_PCRS: readonly number[] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14];
-const SECURE_BOOT_PCR = 7;
 
 export type QuotedPcrs = ReadonlyMap<PcrBank, ReadonlyMap<number, Buffer>>;
 

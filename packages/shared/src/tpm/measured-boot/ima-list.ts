@@ -6,12 +6,11 @@
  * one of PCR 10 and speaks of a file, or the list is refused.
  */
 import { invalidArgument } from '../../errors/bonafide-error.js';
-import { digestBytes, isPcrBank } from '../algorithm.js';
+import { digestBytes, IMA_PCR, isPcrBank } from '../algorithm.js';
 import { LittleEndianReader } from './boot-log/little-endian-reader.js';
 
 export const MAXIMUM_IMA_LIST_BYTES = 8 * 1024 * 1024;
 export const MAXIMUM_IMA_ENTRIES = 100_000;
-const IMA_PCR = 10;
 const TEMPLATE_DIGEST_BYTES = 20;
 const MAXIMUM_TEMPLATE_NAME_BYTES = 16;
 const MAXIMUM_TEMPLATE_BYTES = 64 * 1024;

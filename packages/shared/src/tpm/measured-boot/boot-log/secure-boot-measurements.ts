@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { invalidArgument } from '../../../errors/bonafide-error.js';
-import type { PcrBank } from '../../algorithm.js';
+import { SECURE_BOOT_PCR, type PcrBank } from '../../algorithm.js';
 import { digestOf, measurementsOf, type EventLog, type LogEvent } from '../event-log.js';
 import {
   GLOBAL_VARIABLE_GUID,
@@ -14,7 +14,6 @@ import {
 } from './efi-variable.js';
 import { EVENT_TYPE } from './event-type.js';
 
-const SECURE_BOOT_PCR = 7;
 const SEPARATOR = Buffer.alloc(4);
 
 /** What firmware may measure before all else, in this order: that it is open to a debugger, or to devices. */
