@@ -1,7 +1,7 @@
 /** The import rules of ARCHITECTURE.md, checked by `npm run check:imports`. */
 const tests = '\\.test\\.ts$';
 /** What tests of one room share; not part of the program. */
-const testFixtures = '/(store|tpm)-fixtures\\.ts$';
+const testFixtures = '(/(store|tpm)-fixtures|-samples)\\.ts$';
 
 module.exports = {
   forbidden: [
@@ -26,6 +26,12 @@ module.exports = {
       to: { path: '^packages/(server|agent|sdk|oidc|testing)/', pathNot: '^packages/$1/' },
     },
     {
+      name: 'fixtures-are-for-tests',
+      severity: 'error',
+      from: { pathNot: [tests, testFixtures, '^test/'] },
+      to: { path: testFixtures },
+    },
+    {
       name: 'testing-imports-only-shared',
       severity: 'error',
       from: { path: '^packages/testing/' },
@@ -45,9 +51,10 @@ module.exports = {
         path: '^packages/',
         pathNot: [
           '^packages/shared/src/rpc/',
+          '^packages/shared/src/cli/',
           '^packages/server/src/(api|access|cli)/',
           '^packages/server/src/authority/upstream/spire/',
-          '^packages/agent/src/(endpoints|workload-api|cli|sync|node-attestation|agent-identity)/',
+          '^packages/agent/src/(endpoints|workload-api|sds|delegated-identity|broker|cli|sync|node-attestation|agent-identity)/',
           '^packages/sdk/src/',
           '^packages/testing/',
           tests,

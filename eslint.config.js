@@ -28,6 +28,11 @@ export default tseslint.config(
     },
   },
   {
+    // The types of Express have others add to a request in a global namespace.
+    files: ['packages/sdk/src/express/require-spiffe-id.ts'],
+    rules: { '@typescript-eslint/no-namespace': ['error', { allowDeclarations: true }] },
+  },
+  {
     files: ['packages/*/src/**/*.ts'],
     ignores: ['packages/shared/src/runtime/**', '**/*.test.ts', 'packages/testing/**'],
     rules: {

@@ -1,19 +1,37 @@
 import { defineConfig } from 'vitest/config';
 
 // Tests run from the TypeScript sources; programs that tests start as processes run from dist.
-// Not `import`: it would count for every `require` of a dependency too.
-const conditions = ['@bonafide/source', 'node', 'module', 'default'];
+// Neither `import` nor `module`: they would count for every `require` of a dependency too.
+const conditions = ['@bonafide/source', 'node', 'default'];
+
+const ALL = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'];
+/** They take all that the machine has, for as long as they run: after the others, and one by one. */
+const ALONE = ['test/faults/workload-flood.test.ts', 'test/faults/fifty-uids.test.ts'];
+const NEVER = ['**/dist/**', '**/node_modules/**'];
 
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'],
-    exclude: ['**/dist/**', '**/node_modules/**'],
-    // Generous, for a machine may have more to do than these tests; a hook that starts a database or a TPM as much as a test.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    // One for every core: many tests wait for processes, and the machine for them.
-    maxWorkers: '100%',
+    projects: [
+      {
+        extends: true,
+        // One for every core: many tests wait for processes, and the machine for them.
+        test: {
+          name: 'all',
+          include: ALL,
+          exclude: [...NEVER, ...ALONE],
+          maxWorkers: '100%',
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'alone', include: ALONE, exclude: NEVER, maxWorkers: 1, sequence: { groupOrder: 1 } },
+      },
+    ],
+    // Generous, for a machine may have more to do than these tests: a limit is there to end what hangs. Those of waits are shorter, and say more.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 });

@@ -1,4 +1,4 @@
-// All that must hold before a commit: build, lint, format, import rules, unused code, tests. `--without-tests` leaves the last out.
+// All that must hold before a commit: build, lint, format, import rules, unused code, the sdk's reference, tests. `--without-tests` leaves the last out.
 import { spawnSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { setUp } from './setup.mjs';
@@ -15,6 +15,7 @@ const steps = [
     ['--config', '.dependency-cruiser.cjs', 'packages', 'test', '--output-type', 'err'],
   ],
   ['unused code', bin('knip'), []],
+  ['documented sdk', bin('typedoc'), ['--options', 'packages/sdk/typedoc.json', '--emit', 'none']],
 ];
 if (!process.argv.includes('--without-tests')) {
   steps.push(['tests', process.execPath, [join(root, 'scripts', 'test.mjs')]]);

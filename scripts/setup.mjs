@@ -1,6 +1,6 @@
 // Makes a fresh clone ready to run: the right Node, the dependencies, the build. Fast when nothing has changed.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createHash } from 'node:crypto';
 
@@ -14,6 +14,9 @@ export function setUp({ say = (line) => console.error(line) } = {}) {
   installDependencies(say);
   installDatabase(say);
   installSoftwareTpm(say);
+  installServedPrograms(say);
+  installMessageBus(say);
+  installPrometheus(say);
   build(say);
 }
 
@@ -89,6 +92,73 @@ function installSoftwareTpm(say) {
     installPackages(say, names);
   } catch (error) {
     say(`${error.message}\n${hint}`);
+  }
+}
+
+/** The tests of SVIDs on disk start the programs that read them; without them they are skipped, by name. */
+function installServedPrograms(say) {
+  const packages = { nginx: 'nginx-light', 'redis-server': 'redis-server' };
+  const missing = Object.keys(packages).filter((command) => !hasCommand(command));
+  if (missing.length === 0) return;
+  const names = missing.map((command) => packages[command]);
+  const hint = `setup: ${missing.join(', ')} not found; tests of SVIDs on disk will be skipped, so install: ${names.join(' ')}`;
+  if (!canInstallPackages()) {
+    say(hint);
+    return;
+  }
+  try {
+    installPackages(say, names);
+  } catch (error) {
+    say(`${error.message}\n${hint}`);
+  }
+}
+
+/** The tests of the systemd attestor start a message bus; without it the one that asks a real bus is skipped, by name. */
+function installMessageBus(say) {
+  if (hasCommand('dbus-daemon')) return;
+  const hint =
+    'setup: dbus-daemon not found; a test of the systemd attestor will be skipped, so install: dbus-daemon';
+  if (!canInstallPackages()) {
+    say(hint);
+    return;
+  }
+  try {
+    installPackages(say, ['dbus-daemon']);
+  } catch (error) {
+    say(`${error.message}\n${hint}`);
+  }
+}
+
+/** A test has a real Prometheus read the metrics and judge the alert rules; without it that one is skipped, by name. */
+function installPrometheus(say) {
+  if (hasCommand('prometheus') && hasCommand('promtool')) return;
+  const hint =
+    'setup: prometheus not found; the test of metrics and alerts will be skipped, so install: prometheus';
+  if (!canInstallPackages()) {
+    say(hint);
+    return;
+  }
+  try {
+    withoutStartingServices(() => {
+      installPackages(say, ['prometheus']);
+    });
+  } catch (error) {
+    say(`${error.message}\n${hint}`);
+  }
+}
+
+/** Debian starts what it installs, unless this program says no (invoke-rc.d(8)); one that is there already has its own say. */
+function withoutStartingServices(install) {
+  const policy = '/usr/sbin/policy-rc.d';
+  if (existsSync(policy)) {
+    install();
+    return;
+  }
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    install();
+  } finally {
+    rmSync(policy);
   }
 }
 

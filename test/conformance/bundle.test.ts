@@ -28,7 +28,7 @@ describe('SPIFFE bundle', () => {
     bundle = await fetchBundle();
     document = JSON.parse(formatBundleDocument(bundle)) as JsonObject;
     keys = document['keys'] as readonly JsonObject[];
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await server[Symbol.asyncDispose]();

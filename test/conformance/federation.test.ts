@@ -1,10 +1,10 @@
 import { connect, type TLSSocket } from 'node:tls';
 import { request } from 'node:https';
 import { once } from 'node:events';
-import { refreshIntervalMs } from '@bonafide/server/federation/refresh-schedule';
-import { judgeBundle } from '@bonafide/server/federation/accept-bundle';
-import { fetchBundle, FETCH_LIMITS } from '@bonafide/server/federation/fetch-bundle';
-import type { EndpointTrust } from '@bonafide/server/federation/connect-to-endpoint';
+import { refreshIntervalMs } from '@bonafide/shared/bundle-endpoint/refresh-schedule';
+import { judgeBundle } from '@bonafide/shared/bundle-endpoint/accept-bundle';
+import { fetchBundle, FETCH_LIMITS } from '@bonafide/shared/bundle-endpoint/fetch-bundle';
+import type { EndpointTrust } from '@bonafide/shared/bundle-endpoint/connect-to-endpoint';
 import { formatBundleDocument, parseBundleDocument } from '@bonafide/shared/bundle/bundle-document';
 import {
   parseBundleEndpointUrl,
@@ -38,7 +38,7 @@ beforeAll(async () => {
   const endpoint = { address: '127.0.0.1', port: 0, refresh_hint: '7m', profile: { https_spiffe: {} } };
   server = await InProcessServer.start({ config: { server: { federation: { bundle_endpoint: endpoint } } } });
   url = `https://localhost:${server.bundleEndpointPort}/`;
-}, 60_000);
+});
 
 afterAll(async () => {
   await server[Symbol.asyncDispose]();

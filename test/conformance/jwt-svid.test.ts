@@ -42,7 +42,7 @@ describe('JWT-SVID', () => {
     issued = bundleFromProto(
       await callUnary(server.local('spire.api.server.bundle.v1.Bundle'), 'GetBundle', {}),
     );
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await server[Symbol.asyncDispose]();

@@ -37,7 +37,7 @@ describe('X509-SVID', () => {
     authorityText = text('bundle.0.pem');
     leaf = new X509Certificate(pem('svid.0.pem'));
     authority = new X509Certificate(pem('bundle.0.pem'));
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await agent.stop();

@@ -61,12 +61,12 @@ describe('the password of the database', () => {
       await server.commandOutput('token', 'generate');
       await postgres.kill9();
       await waitFor('the loss', () => server.process.output.includes('the database is lost'), {
-        limitMs: 60_000,
+        limitMs: 150_000,
       });
       const { stdout, stderr } = await server.command('token', 'generate');
       await postgres.start();
       await waitFor('the recovery', () => server.process.output.includes('the database is back'), {
-        limitMs: 60_000,
+        limitMs: 150_000,
       });
       await server.stop();
       expect(server.process.output).toContain('Stopping Server APIs');

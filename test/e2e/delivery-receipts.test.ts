@@ -6,7 +6,7 @@ import { waitFor } from '@bonafide/testing/wait-for';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const NODE = 'spiffe://example.org/node';
-const LIMIT = { limitMs: 60_000 };
+const LIMIT = { limitMs: 150_000 };
 const START_LIMIT_MS = 180_000;
 const TEST_LIMIT_MS = 120_000;
 /** `--wait` of a change that arrives: it ends as soon as that is known. */

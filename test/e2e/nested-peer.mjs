@@ -13,8 +13,8 @@ import { authorizeId, createHttpsServer, JwtSource, tlsClientOptions, X509Source
 const [peerId] = process.argv.slice(2);
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
-const source = await X509Source.create({ timeoutMs: 60_000 });
-const jwt = await JwtSource.create({ timeoutMs: 60_000 });
+const source = await X509Source.create({ timeoutMs: 150_000 });
+const jwt = await JwtSource.create({ timeoutMs: 150_000 });
 const ownId = source.svid.spiffeId;
 
 const describe = () => {

@@ -8,6 +8,7 @@ import { callUnary, openBidiStream } from '@bonafide/shared/rpc/client-call';
 import { loadService } from '@bonafide/shared/rpc/load-service';
 import { launchAgent } from '@bonafide/testing/launch-agent';
 import { launchServer } from '@bonafide/testing/launch-server';
+import { runCommand } from '@bonafide/testing/run-command';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { WorkloadProcess } from '@bonafide/testing/workload-process';
@@ -83,6 +84,8 @@ function expectNoTrace(output: string, what: string, secrets: readonly string[])
 describe('secrets (invariant 6)', () => {
   it('are in no output, log or error of a full round at the lowest log level, and in files for their owner alone', async () => {
     using directory = createTemporaryDirectory({ isPublic: true });
+    using privateDirectory = createTemporaryDirectory();
+    const adminSocket = join(privateDirectory.path, 'admin.sock');
     await using server = await launchServer({
       directory: directory.path,
       config: { server: { log_level: 'TRACE' } },
@@ -93,7 +96,7 @@ describe('secrets (invariant 6)', () => {
       server,
       directory: directory.path,
       joinToken: token,
-      config: { agent: { log_level: 'TRACE' } },
+      config: { agent: { log_level: 'TRACE', admin_socket_path: adminSocket } },
     });
     await server.commandOutput(
       ...['entry', 'create', '--parent-id', agent.spiffeId, '--spiffe-id', 'spiffe://example.org/web'],
@@ -142,6 +145,15 @@ describe('secrets (invariant 6)', () => {
     );
     expect(errors).not.toContain('minted');
     expect(errors).not.toContain('attested');
+
+    // What both tell of themselves to whoever looks for a fault, with complaints about all of that.
+    const snapshots = [
+      join(privateDirectory.path, 'server.json'),
+      join(privateDirectory.path, 'agent.json'),
+    ] as const;
+    await server.commandOutput('debug', 'snapshot', '--output', snapshots[0]);
+    const ofAgent = ['debug', 'snapshot', '--output', snapshots[1], '--socket-path', adminSocket];
+    expect(await runCommand('agent', ofAgent)).toMatchObject({ code: 0 });
 
     // An agent with a damaged identity and a spent token complains about both.
     const serverContents = await contentsUnder(join(directory.path, 'server'));
@@ -195,6 +207,7 @@ describe('secrets (invariant 6)', () => {
       ['the agent', agent.process.output],
       ['the commands', commands.map(({ stdout, stderr }) => stdout + stderr).join('\n')],
       ['the errors', errors.join('\n')],
+      ...(await Promise.all(snapshots.map(async (path) => [path, await readFile(path, 'utf8')] as const))),
     ] as const;
     for (const [what, output] of outputs) {
       expectNoTrace(output, what, [
@@ -211,5 +224,5 @@ describe('secrets (invariant 6)', () => {
     }
     admin.close();
     minting.close();
-  }, 60_000);
+  });
 });

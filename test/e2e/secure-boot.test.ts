@@ -45,7 +45,7 @@ describe.skipIf(!swtpmIsInstalled())('Secure Boot, by a software TPM (swtpm) and
       expect(await domain.agentCommand('prove', agent.spiffeId)).toMatch(
         /^Node state +: in quarantine since/m,
       );
-      expect(await lostAfterProofMs(again, agent)).toBeLessThan(2_000);
+      expect(await lostAfterProofMs(again, agent)).toBeLessThan(20_000);
       const found = await domain.agentCommand('show', agent.spiffeId);
       expect(found).toMatch(/^Finding +: secure_boot: .*required/m);
       expect(found).toMatch(/^Finding +: pcr: PCR 7 of the bank sha256/m);

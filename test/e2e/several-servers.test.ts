@@ -22,7 +22,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const NODE = 'spiffe://example.org/node';
 const NAMES = ['a', 'b', 'c'] as const;
-const LIMIT = { limitMs: 90_000 };
+const LIMIT = { limitMs: 150_000 };
 const TEST_LIMIT_MS = 180_000;
 
 interface Site {

@@ -159,7 +159,9 @@ export async function lostAfterProofMs(
   const lostAt = Date.now();
   if (code !== 7) throw new Error(`the stream ended with status ${code}; expected 7, no identity`);
   const begun = [
-    ...agent.process.output.matchAll(/^(\S+) DEBUG proving this node|"time":"([^"]+)".*proving this node/gm),
+    ...agent.process.output.matchAll(
+      /time="([^"]+)" level=debug msg="proving this node"|"time":"([^"]+)".*proving this node/g,
+    ),
   ];
   const [, text = '', json = ''] = begun.at(-1) ?? [];
   const begunAt = Date.parse(text === '' ? json : text);

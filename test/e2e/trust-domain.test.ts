@@ -41,7 +41,7 @@ describe.runIf(canRunAsOthers())('a trust domain of real processes and several u
     directory = createTemporaryDirectory({ isPublic: true });
     server = await launchServer({ directory: directory.path });
     agent = await launchAgent({ server, directory: directory.path, spiffeId: NODE });
-  }, 60_000);
+  });
 
   afterAll(async () => {
     for (const workload of workloads) workload[Symbol.dispose]();
@@ -131,9 +131,9 @@ describe.runIf(canRunAsOthers())('a trust domain of real processes and several u
         for (const one of workload.messages(call)) serials.add(identitiesOf(one)[0]?.serialNumber ?? '');
         return serials.size >= 3;
       },
-      { limitMs: 30_000 },
+      { limitMs: 150_000 },
     );
-  }, 30_000);
+  });
 
   it('ends a banned agent, and its workloads at once with it', async () => {
     const banned = await launchAgent({ server, directory: directory.path, name: 'banned' });
@@ -155,5 +155,5 @@ describe.runIf(canRunAsOthers())('a trust domain of real processes and several u
     } finally {
       await banned.kill9();
     }
-  }, 60_000);
+  });
 });

@@ -209,7 +209,7 @@ async function start(
   await writeFile(path, badStart.text ?? JSON.stringify(merged, undefined, 2), { mode: 0o644 });
   try {
     const { account } = badStart;
-    const options = { limitMs: 30_000, ...(account === undefined ? {} : { account }) };
+    const options = { limitMs: 150_000, ...(account === undefined ? {} : { account }) };
     const { code, stderr } = await runCommand(program, ['run', '--config', path], options);
     const isGone = occupant !== undefined || !existsSync(directory.join('api.sock'));
     return { code, stderr, isGone };
@@ -242,7 +242,7 @@ describe('a server that cannot start', () => {
     async (_name, badStart) => {
       expectRefusal(await start('server', config, badStart), badStart.says);
     },
-    60_000,
+    300_000,
   );
 
   it.runIf(canRunAsOthers())(
@@ -251,7 +251,7 @@ describe('a server that cannot start', () => {
       const badStart = { prepare: privateDataFolder, account: STRANGER, says: [/data_dir|data\b/, /EACCES/] };
       expectRefusal(await start('server', config, badStart), badStart.says);
     },
-    60_000,
+    300_000,
   );
 });
 
@@ -263,7 +263,7 @@ describe('an agent that cannot start', () => {
     directory = createTemporaryDirectory();
     server = await launchServer({ directory: directory.path });
     await writeFile(directory.join('bundle.pem'), await server.commandOutput('bundle', 'show'));
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await server.stop();
@@ -308,7 +308,7 @@ describe('an agent that cannot start', () => {
       expectRefusal(outcome, badStart.says);
       expect(await attestedAgents()).toBe(0);
     },
-    60_000,
+    300_000,
   );
 
   it.runIf(canRunAsOthers())(
@@ -325,6 +325,6 @@ describe('an agent that cannot start', () => {
       };
       expectRefusal(await start('agent', (scene) => config(token, scene), badStart), badStart.says);
     },
-    60_000,
+    300_000,
   );
 });

@@ -23,7 +23,7 @@ const REPORT_MS = 100;
 const [peerId] = process.argv.slice(2);
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
-const source = await X509Source.create({ timeoutMs: 60_000 });
+const source = await X509Source.create({ timeoutMs: 150_000 });
 const serialNumber = () => new X509Certificate(source.svid.certificateChain[0]).serialNumber;
 say({ event: 'identity', spiffeId: source.svid.spiffeId, serialNumber: serialNumber() });
 source.on('update', () =>

@@ -90,7 +90,7 @@ export class CallingWorkloads implements Disposable {
     await waitFor(
       `each workload to be answered ${times} times more`,
       () => this.#workloads.every(({ counts }, index) => counts.answered >= (targets[index] ?? 0)),
-      { limitMs: 60_000, explain: () => this.lastWords() },
+      { limitMs: 150_000, explain: () => this.lastWords() },
     );
   }
 
@@ -157,7 +157,7 @@ class CallingWorkload implements Disposable {
 
   async port(): Promise<number> {
     const explain = (): string => this.lastWords();
-    return waitFor('a workload to listen', () => this.#port, { limitMs: 60_000, explain });
+    return waitFor('a workload to listen', () => this.#port, { limitMs: 150_000, explain });
   }
 
   callAt(port: number): void {
@@ -167,7 +167,7 @@ class CallingWorkload implements Disposable {
   async stop(): Promise<CallCounts> {
     this.#child.stdin?.write('stop\n');
     const explain = (): string => this.lastWords();
-    await waitFor('a workload to stop calling', () => this.#isStopped, { limitMs: 20_000, explain });
+    await waitFor('a workload to stop calling', () => this.#isStopped, { limitMs: 150_000, explain });
     return this.#counts;
   }
 

@@ -118,7 +118,7 @@ describe("the agent's own SVID when the clock of its node is set", () => {
     await kept.pass(120 * MINUTE_MS);
     await kept.renewed(4);
     expect(kept.saved.length).toBeLessThanOrEqual(7);
-  }, 60_000);
+  });
 
   it.each([
     ['an hour', HOUR_MS],
@@ -140,6 +140,6 @@ describe("the agent's own SVID when the clock of its node is set", () => {
       await kept.renewed(mended);
       expect(kept.saved.length).toBeLessThanOrEqual(mended + 3);
     },
-    60_000,
+    300_000,
   );
 });

@@ -3,7 +3,6 @@ import { AuthorityRotation } from '@bonafide/server/authority/authority-rotation
 import { MemoryKeyManager } from '@bonafide/server/authority/memory-key-manager';
 import { ServerSvid } from '@bonafide/server/authority/server-svid';
 import { X509SvidIssuance } from '@bonafide/server/issuance/issue-x509-svid';
-import { FileAuditLog } from '@bonafide/server/audit/audit-log';
 import { AdmissionGate } from '@bonafide/server/node-admission/admission-gate';
 import { AdmissionNotices } from '@bonafide/server/node-admission/admission-notices';
 import { attestAgent } from '@bonafide/server/node-attestation/attest-agent';
@@ -126,7 +125,11 @@ describe('a server whose clock is set', () => {
       clock.jumpWallClock(jumpMs);
       const timersBefore = clock.timers;
       await clock.pass(NOTICE_MS);
-      await waitFor('the SVID to be renewed', () => server.counts.renewals > 0);
+      // On a slow machine the work of one step may end after the next has begun; what it waits for then needs time that passes.
+      await waitFor('the SVID to be renewed', async () => {
+        await clock.pass(SECOND_MS, SECOND_MS);
+        return server.counts.renewals > 0;
+      });
       await server.verify(server.serverSvid.current().certificateChain);
 
       await clock.pass(10 * MINUTE_MS);
@@ -143,7 +146,10 @@ describe('a server whose clock is set', () => {
     for (let jump = 0; jump < 6; jump += 1) {
       clock.jumpWallClock(jump % 2 === 0 ? MONTH_MS : -MONTH_MS);
       await clock.pass(NOTICE_MS);
-      await waitFor('an authority that is valid', () => server.canSign());
+      await waitFor('an authority that is valid', async () => {
+        await clock.pass(SECOND_MS, SECOND_MS);
+        return server.canSign();
+      });
     }
     const keyIds = await server.keyManager.listKeyIds();
     for (const kind of ['x509', 'jwt', 'wit'] as const) {
@@ -170,7 +176,7 @@ describe('a server whose clock is set', () => {
       const attempt = { type: 'join_token', payload, csr, challenge, address: '127.0.0.1' };
       const { issuer } = server;
       const log = silentLogger;
-      const audit = await FileAuditLog.open({ path: undefined, clock, log });
+      const audit = { record: () => Promise.resolve() };
       const metrics = new Metrics();
       const notices = new NodeNotices({ audit, metrics, log });
       const admission = new AdmissionGate({
@@ -218,7 +224,7 @@ class AgentParts implements Disposable {
     this.clock = clock;
     this.#issuer = issuer;
     const common = { clock, log: silentLogger };
-    this.cache = new SvidCache({ ...common, trustDomain: TRUST_DOMAIN, maximumPrefetched: 10 });
+    this.cache = new SvidCache({ ...common, trustDomain: TRUST_DOMAIN, maximumSvids: 10 });
     const renewal = new SvidRenewal({
       ...common,
       cache: this.cache,
@@ -334,7 +340,7 @@ describe('a node whose clock is set, while its server keeps the right time', () 
     }
     expect(agent.calls).toBeLessThanOrEqual(8);
     await stop();
-  }, 30_000);
+  });
 
   it('a month ahead by mistake asks seldom, and has a valid SVID soon after the mistake is mended', async () => {
     const { agent, agentClock, pass, stop, verify } = await startAgent({ hasOwnClock: true });

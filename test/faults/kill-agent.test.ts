@@ -91,7 +91,7 @@ describe('kill -9 of the agent under load (invariant 9)', () => {
     await entries.stop();
     expect(agent.process.output).not.toMatch(UNREADABLE);
     expect(await agentIds(server)).toEqual([agent.spiffeId]);
-    expect(agent.process.output.match(/starting node attestation/g)?.length).toBe(1);
+    expect(agent.process.output.match(/Starting node attestation/g)?.length).toBe(1);
 
     // What a server that is away cannot tell, the disk does.
     await server.kill9();
@@ -99,7 +99,8 @@ describe('kill -9 of the agent under load (invariant 9)', () => {
     await agent.process.start();
     await workloads.keepCalling();
     const fetched = await runProcess(programOf('alpha', directory.path), [
-      ...[programPath('agent'), 'api', 'fetch', 'x509', '--socket-path', agent.socketPath],
+      ...[programPath('agent'), 'api', 'fetch', 'x509'],
+      ...['--timeout', '60s', '--socket-path', agent.socketPath],
     ]);
     expect(fetched).toMatchObject({ code: 0, stdout: expect.stringContaining('/alpha') as unknown });
     await server.process.start();
@@ -116,20 +117,20 @@ describe('kill -9 of the agent under load (invariant 9)', () => {
       `killed ${rounds + 1} times in ${Math.round((performance.now() - startedMs) / 1000)} s, ${hits} times while it wrote: ` +
         `${entries.acknowledged} changes of entries, ${counts.answered} requests of workloads, ${counts.failed} failed\n`,
     );
-  }, 240_000);
+  });
 
   it('takes up whichever of its SVIDs it has kept when it dies over the renewal of its own', async () => {
     using directory = createTemporaryDirectory();
-    // Renewed at half of that.
+    // Renewed at half of that; whoever is started again has the other half for it.
     await using server = await launchServer({
       directory: directory.path,
-      config: { server: { agent_ttl: '16s' } },
+      config: { server: { agent_ttl: '24s' } },
     });
     await using agent = await launchAgent({ server, directory: directory.path });
     for (const name of [/^agent-svid\.json$/, /\.tmp$/]) {
       const file = join(agent.dataDirectory, 'agent-svid.json');
       const before = await readFile(file, 'utf8');
-      expect(await killAtWrite(agent, agent.dataDirectory, name, 15_000)).toBe(true);
+      expect(await killAtWrite(agent, agent.dataDirectory, name, 120_000)).toBe(true);
       const isRenewed = (await readFile(file, 'utf8')) !== before;
       await agent.process.start();
       expect(agent.process.output).not.toMatch(UNREADABLE);
@@ -141,12 +142,12 @@ describe('kill -9 of the agent under load (invariant 9)', () => {
     }
     await waitFor(
       'one more renewal',
-      () => agent.process.output.slice(-2_000).includes('agent SVID renewed'),
+      () => agent.process.output.slice(-2_000).includes('Successfully rotated agent SVID'),
       {
-        limitMs: 30_000,
+        limitMs: 150_000,
         explain: () => agent.process.output.slice(-2_000),
       },
     );
-    expect(agent.process.output.match(/starting node attestation/g)?.length).toBe(1);
-  }, 120_000);
+    expect(agent.process.output.match(/Starting node attestation/g)?.length).toBe(1);
+  });
 });

@@ -94,7 +94,7 @@ describe('kill -9 of the server while authorities rotate (invariant 9)', () => {
         for (const authority of published) seen.add(authority);
         return isNew;
       },
-      { limitMs: 30_000, intervalMs: 200 },
+      { limitMs: 150_000, intervalMs: 200 },
     );
     expect(seen.size).toBeGreaterThanOrEqual(LEAST_AUTHORITIES);
 
@@ -105,11 +105,14 @@ describe('kill -9 of the server while authorities rotate (invariant 9)', () => {
         const { keys } = JSON.parse(text) as { keys: object };
         return Object.keys(keys).length <= 2 * 3;
       },
-      { limitMs: 30_000, intervalMs: 100 },
+      { limitMs: 150_000, intervalMs: 100 },
     );
-    // A file that was being written when the machine died holds keys and must not lie about for ever.
-    const leftOver = (await readdir(directory.join('server'))).filter((name) => name.endsWith('.tmp'));
-    expect(leftOver).toEqual([]);
-    expect(server.process.output).not.toContain('ERROR');
-  }, 120_000);
+    // A file that was being written when the machine died holds keys and must not lie about for ever. The server still writes new ones.
+    await waitFor(
+      'no file to be left that was being written',
+      async () => (await readdir(directory.join('server'))).every((name) => !name.endsWith('.tmp')),
+      { limitMs: 150_000, intervalMs: 50 },
+    );
+    expect(server.process.output).not.toContain('level=error');
+  });
 });

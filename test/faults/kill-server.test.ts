@@ -43,7 +43,7 @@ describe('kill -9 of the server under load (invariants 2 and 9)', () => {
       await waitFor(
         'the server to be at work',
         () => entries.acknowledged > before.acknowledged && tokens.tokens > before.tokens,
-        { limitMs: 30_000, intervalMs: 1, explain: () => server.process.output.slice(-2000) },
+        { limitMs: 150_000, intervalMs: 1, explain: () => server.process.output.slice(-2000) },
       );
       await new Promise((resolve) => setTimeout(resolve, Math.random() * LONGEST_ROUND_MS));
       await server.kill9();
@@ -73,5 +73,5 @@ describe('kill -9 of the server under load (invariants 2 and 9)', () => {
         `${entries.expected.deleted} deleted, ${entries.foundAgain} made but not answered, ${entries.expected.doubtful} in doubt; ${tokens.tokens} tokens, ${tokens.attempts} attempts, ` +
         `${tokens.spent} spent; ${counts.answered} requests of workloads, ${counts.failed} failed\n`,
     );
-  }, 240_000);
+  });
 });

@@ -37,10 +37,10 @@ export function useSharedRegistry(options: SharedRegistryOptions): () => SharedR
   let registry: SharedRegistry | undefined;
   beforeAll(async () => {
     registry = await SharedRegistry.start(options);
-  }, 300_000);
+  });
   afterAll(async () => {
     await registry?.[Symbol.asyncDispose]();
-  }, 120_000);
+  });
   return () => {
     if (registry === undefined) throw new Error('the registry has not been started');
     return registry;

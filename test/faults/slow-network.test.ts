@@ -1,4 +1,5 @@
 /** A slow link between an agent and its server: a large snapshot arrives, changes arrive, and nothing is given up for ever. */
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StateFile } from '@bonafide/agent/sync/state-file';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
@@ -49,7 +50,10 @@ async function deleteEntry(server: LaunchedServer, id: string): Promise<void> {
 
 /** Of the workloads' entries that the agent holds, as it keeps them for its next start. */
 async function heldIds({ dataDirectory }: LaunchedAgent): Promise<readonly string[]> {
-  const path = join(dataDirectory, 'authorized-entries.state');
+  using copy = createTemporaryDirectory();
+  const path = copy.join('authorized-entries.state');
+  // A state file that is loaded is tidied up around, which its owner alone may do.
+  await copyFile(join(dataDirectory, 'authorized-entries.state'), path);
   const state = await new StateFile({ path, clock: systemClock, log: silentLogger }).load();
   return (state?.entries ?? [])
     .filter(({ spiffeId }) => spiffeId.includes('/workload/'))
@@ -86,11 +90,15 @@ it('brings a snapshot of 2,000 entries, and changes, over 64 KiB/s with 200 ms e
   );
   const snapshotMs = Math.round(performance.now() - startedMs);
   const changedMs = performance.now();
+  const explained = {
+    ...LIMIT,
+    explain: () => `${agent.process.output.slice(-3_000)}\n${server.process.output.slice(-3_000)}`,
+  };
   const [created = ''] = await createEntries(server, ['/workload/late']);
-  await waitFor('the new entry', async () => (await heldIds(agent)).includes(created), LIMIT);
+  await waitFor('the new entry', async () => (await heldIds(agent)).includes(created), explained);
   const deltaMs = Math.round(performance.now() - changedMs);
   await deleteEntry(server, created);
-  await waitFor('the entry to go', async () => !(await heldIds(agent)).includes(created), LIMIT);
+  await waitFor('the entry to go', async () => !(await heldIds(agent)).includes(created), explained);
   expect(await heldIds(agent)).toEqual(ids);
   expect(agent.process.output).not.toMatch(/lost touch with the server|cannot/);
   process.stdout.write(

@@ -5,7 +5,7 @@ import { agentConfigSchema } from '@bonafide/agent/configuration/agent-config';
 import { fetchX509Svids } from '@bonafide/agent/cli/api/workload-call';
 import { readX509Answer, type AnsweredSvid } from '@bonafide/agent/cli/api/x509-answer';
 import { formatBundlePem } from '@bonafide/shared/bundle/bundle-pem';
-import { parseConfig } from '@bonafide/shared/config/load-config';
+import type { ReloadResult } from '@bonafide/shared/config/live-config';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { bundleFromProto } from '@bonafide/shared/rpc/codec/bundle';
 import { systemClock, type Clock } from '@bonafide/shared/runtime/clock';
@@ -13,6 +13,7 @@ import { mergeConfig, type ConfigFile } from '@bonafide/testing/merge-config';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { pino } from 'pino';
+import { ChangingConfig } from './changing-config.js';
 import type { InProcessServer } from './server-in-process.js';
 
 interface InProcessAgentOptions {
@@ -39,17 +40,21 @@ export class InProcessAgent implements AsyncDisposable {
   /** Rejects when the agent gives up by itself. */
   readonly ended: Promise<void>;
   readonly logLines: LogLine[] = [];
+  /** As SIGHUP does. */
+  readonly reload: (change: ConfigFile) => Promise<ReloadResult>;
   readonly #stopping = new AbortController();
 
-  private constructor(configText: string, directory: TemporaryDirectory, clock: Clock) {
+  private constructor(file: ConfigFile, directory: TemporaryDirectory, clock: Clock) {
     this.directory = directory;
     this.socketPath = directory.join('agent.sock');
     const log = pino(
       { level: 'debug', base: null, formatters: { level: (level) => ({ level }) } },
       { write: (line) => this.logLines.push(JSON.parse(line) as LogLine) },
     );
-    const config = parseConfig('agent.json', configText, agentConfigSchema);
-    this.ended = runAgent(config, { clock, log, signal: this.#stopping.signal });
+    const config = new ChangingConfig(file, agentConfigSchema, log);
+    this.reload = config.reload.bind(config);
+    const { live } = config;
+    this.ended = runAgent(config.atStart, { clock, live, log, signal: this.#stopping.signal });
     this.ended.catch(() => undefined); // whoever expects it to fail awaits it
   }
 
@@ -71,8 +76,7 @@ export class InProcessAgent implements AsyncDisposable {
           : { join_token: options.joinToken ?? (await server.createToken()) }),
       },
     };
-    const text = JSON.stringify(mergeConfig(own, options.config ?? {}));
-    return new InProcessAgent(text, directory, clock);
+    return new InProcessAgent(mergeConfig(own, options.config ?? {}), directory, clock);
   }
 
   /** What a workload of this test's own user gets first. @throws BonafideError as the agent answers. */

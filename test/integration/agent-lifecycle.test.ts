@@ -25,7 +25,7 @@ describe('the agent, from attestation to delivery', () => {
     await server.createEntry(agentIdOf(joinToken), '/web', { selectors: [OWN_SELECTOR] });
     await using agent = await InProcessAgent.start({ server, joinToken });
     await agent.fetched('the first SVID');
-    const stream = fetchX509Svids(agent.socketPath, { deadlineMs: 15_000 });
+    const stream = fetchX509Svids(agent.socketPath, { deadlineMs: 120_000 });
     const nextIds = async (): Promise<readonly string[]> => {
       const { value } = await stream.next();
       if (value === undefined) throw new Error('the stream ended');
@@ -37,7 +37,7 @@ describe('the agent, from attestation to delivery', () => {
     const startMs = performance.now();
     const id = await server.createEntry(agentIdOf(joinToken), '/db', { selectors: [OWN_SELECTOR] });
     expect((await nextIds()).toSorted()).toEqual(['spiffe://example.org/db', 'spiffe://example.org/web']);
-    expect(performance.now() - startMs).toBeLessThan(3_000);
+    expect(performance.now() - startMs).toBeLessThan(10_000);
     const entries = server.local('spire.api.server.entry.v1.Entry');
     await callUnary(entries, 'BatchUpdateEntry', {
       entries: [{ id, hint: 'database' }],
@@ -93,7 +93,7 @@ describe('the agent, from attestation to delivery', () => {
     await using agent = await InProcessAgent.start({ server, joinToken });
     await agent.fetched('the SVID');
     const keys = new Set<string>();
-    for await (const answer of fetchX509Svids(agent.socketPath, { deadlineMs: 15_000 })) {
+    for await (const answer of fetchX509Svids(agent.socketPath, { deadlineMs: 120_000 })) {
       const [svid] = readX509Answer(answer, systemClock.now());
       keys.add(svid?.privateKey.toString('base64') ?? '');
       if (keys.size === 3) break;
@@ -105,7 +105,9 @@ describe('the agent, from attestation to delivery', () => {
     await using server = await InProcessServer.start({ config: { server: { agent_ttl: '4s' } } });
     const joinToken = await server.createToken();
     await using agent = await InProcessAgent.start({ server, joinToken });
-    await waitFor('two renewals', () => agent.logged('agent SVID renewed') >= 2, { limitMs: 30_000 });
+    await waitFor('two renewals', () => agent.logged('Successfully rotated agent SVID') >= 2, {
+      limitMs: 150_000,
+    });
     await server.createEntry(agentIdOf(joinToken), '/web', { selectors: [OWN_SELECTOR] });
     expect(await agent.fetched('the SVID')).toHaveLength(1);
     expect(agent.logged('lost touch')).toBe(0);
@@ -141,11 +143,11 @@ describe('the agent, from attestation to delivery', () => {
         const issuer = svid?.certificates[0]?.authorityKeyId;
         return issuer !== undefined && issuer !== former?.subjectKeyId;
       },
-      { limitMs: 30_000, intervalMs: 250 },
+      { limitMs: 150_000, intervalMs: 250 },
     );
     await server.createEntry(agentIdOf(joinToken), '/db', { selectors: [OWN_SELECTOR] });
     await waitFor('a later entry', async () => (await agent.fetch()).length === 2);
     const stored = await readFile(join(agent.dataDirectory, 'trust-bundle.json'), 'utf8');
     expect((JSON.parse(stored) as { keys: object[] }).keys.length).toBeGreaterThan(1);
-  }, 60_000);
+  });
 });

@@ -22,7 +22,7 @@ const trustDomain = parseTrustDomain('example.org');
 const never = new AbortController().signal;
 
 function emptyCache(): SvidCache {
-  return new SvidCache({ trustDomain, clock: systemClock, log: silentLogger, maximumPrefetched: 1000 });
+  return new SvidCache({ trustDomain, clock: systemClock, log: silentLogger, maximumSvids: 1000 });
 }
 
 /** The clients of one agent, made ahead because a channel gives them at once. */

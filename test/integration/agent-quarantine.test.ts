@@ -43,7 +43,7 @@ async function losesIdentity(agent: InProcessAgent): Promise<void> {
 
 async function comesBack(agent: InProcessAgent): Promise<void> {
   await waitFor('the workload to have its SVID again', async () => (await agent.fetch()).length === 1, {
-    limitMs: 60_000,
+    limitMs: 150_000,
   });
 }
 
@@ -69,7 +69,7 @@ describe('an agent in quarantine', () => {
     await comesBack(agent);
     expect(agent.logged('is out of quarantine')).toBe(1);
     await waitFor('the SVID on disk again', async () => (await readdir(folder)).length === 1);
-    expect(agent.logged('starting node attestation')).toBe(1);
+    expect(agent.logged('Starting node attestation')).toBe(1);
   });
 
   it('serves nothing from disk when it is started again', async () => {
@@ -154,7 +154,7 @@ describe.skipIf(!swtpmIsInstalled())('an agent that proves its node by a softwar
     await comesBack(agent);
     const third = await callUnary(admission, 'RequestProof', request);
     expect(third.isQuarantined).toBe(false);
-  }, 120_000);
+  });
 });
 
 async function agentIdOfTpm(swtpm: Swtpm): Promise<string> {

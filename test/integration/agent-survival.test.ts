@@ -35,8 +35,8 @@ describe('bonafide-agent survival', () => {
       config: { agent: { availability_target: '24h', admin_socket_path: socketPath } },
     });
     await agent.fetched('the SVIDs');
-    await waitFor('the server to be heard', () => agent.logged('took in a change') > 0, { limitMs: 30_000 });
-  }, 60_000);
+    await waitFor('the server to be heard', () => agent.logged('took in a change') > 0, { limitMs: 150_000 });
+  });
   afterAll(async () => {
     await agent[Symbol.asyncDispose]();
     await server[Symbol.asyncDispose]();
@@ -95,7 +95,7 @@ describe('bonafide-agent survival', () => {
       const script = `require('net').connect(${JSON.stringify(socketPath)}).on('close', () => console.log('closed')).resume()`;
       const stranger = spawn(process.execPath, ['-e', script], { uid: 65_534, gid: 65_534, cwd: '/' });
       expect(String(await once(stranger.stdout, 'data'))).toBe('closed\n');
-      await waitFor('the refusal', () => agent.logged('refused an admin connection of another user') === 1);
+      await waitFor('the refusal', () => agent.logged('refused a connection of another user') === 1);
     },
   );
 

@@ -37,7 +37,7 @@ describe('an agent that the server turns away', () => {
     await using server = await InProcessServer.start();
     const joinToken = await server.createToken();
     const first = await InProcessAgent.start({ server, joinToken });
-    await waitFor('it to serve', () => first.logged('serving the Workload API') > 0);
+    await waitFor('it to serve', () => first.logged('Starting agent APIs') > 0);
     await first.stop();
     const id = { trustDomain: 'example.org', path: `/spire/agent/join_token/${joinToken}` };
     await callUnary(server.local('spire.api.server.agent.v1.Agent'), 'DeleteAgent', { id });
@@ -49,7 +49,7 @@ describe('an agent that the server turns away', () => {
       directory: first.directory,
     });
     await waitFor('the SVID', async () => (await second.fetch()).length === 1);
-    expect(second.logged('asks the agent to attest again')).toBe(1);
+    expect(second.logged('Agent needs to re-attest; will attempt to re-attest')).toBe(1);
   });
 
   it('says what to do about a token that is unknown or used', async () => {
@@ -131,7 +131,7 @@ describe('an agent and a server that are not for each other', () => {
   it('believes the first server on insecure bootstrap, loudly, and only that one afterwards', async () => {
     await using server = await InProcessServer.start();
     await using agent = await InProcessAgent.start({ server, insecure: true });
-    await waitFor('it to serve', () => agent.logged('serving the Workload API') > 0);
+    await waitFor('it to serve', () => agent.logged('Starting agent APIs') > 0);
     expect(agent.logLines.filter(({ level }) => level === 'warn').map(({ msg }) => msg)[0]).toContain(
       'INSECURE',
     );

@@ -48,10 +48,10 @@ describe('an agent whose server is away', () => {
       directory: server.directory,
       config: { server: { bind_port: port } },
     });
-    await waitFor('a new SVID', async () => (await ids(agent)).length === 1, { limitMs: 40_000 });
+    await waitFor('a new SVID', async () => (await ids(agent)).length === 1, { limitMs: 150_000 });
     await back.stop();
     server.directory.remove();
-  }, 60_000);
+  });
 
   it.each([
     ['its entries', (names: readonly string[]) => names.filter((name) => name.endsWith('.state'))],
@@ -84,7 +84,7 @@ describe('an agent whose server is away', () => {
     const server = await InProcessServer.start({ config: { server: { agent_ttl: '3s' } } });
     const { port } = server;
     await using agent = await InProcessAgent.start({ server });
-    await waitFor('it to serve', () => agent.logged('serving the Workload API') > 0);
+    await waitFor('it to serve', () => agent.logged('Starting agent APIs') > 0);
     await server.stop();
     await waitFor('the end of its SVID', () =>
       agent.logLines.some((line) => 'isExpired' in line && line.isExpired === true),
@@ -96,5 +96,5 @@ describe('an agent whose server is away', () => {
     await expect(agent.ended).rejects.toThrow(/has expired and cannot be renewed.*new join token/);
     await back.stop();
     server.directory.remove();
-  }, 60_000);
+  });
 });

@@ -81,7 +81,7 @@ describe('publisher local_file', () => {
     await using server = await startWith({ local_file: { path: folder.join('later/bundle.json') } });
     await appendAuthority(server);
     mkdirSync(folder.join('later'));
-    await waitFor('the file', () => statSync(folder.join('later/bundle.json')), { limitMs: 30_000 });
+    await waitFor('the file', () => statSync(folder.join('later/bundle.json')), { limitMs: 150_000 });
   });
 });
 
@@ -178,7 +178,7 @@ describe('publisher http_put', () => {
   ])('says why and tries again after %s', async (_name, answer, reason) => {
     answers.push(answer);
     await using server = await startWith({ http_put: { url, trusted_roots_path: roots, format: 'pem' } });
-    await waitFor('a second try', () => puts.length > 1, { limitMs: 30_000 });
+    await waitFor('a second try', () => puts.length > 1, { limitMs: 150_000 });
     expect(puts.every((put) => put.url === 'PUT /bundles/own')).toBe(true);
     expect(readFileSync(server.directory.join('server.log'), 'utf8')).toContain(reason);
   });

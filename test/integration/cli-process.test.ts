@@ -11,7 +11,7 @@ let server: LaunchedServer;
 
 beforeAll(async () => {
   server = await launchServer({ directory: directory.path });
-}, 60_000);
+});
 
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
@@ -74,6 +74,7 @@ describe('the program bonafide-server', { timeout: 60_000 }, () => {
     ]);
     expect(second.code).toBe(1);
     expect(second.stderr).toMatch(/^Error: [^\n]+\n$/m);
+    expect(second.stderr).toContain('Server crashed');
     const path = directory.join('bad.yaml');
     await writeFile(path, 'server:\n  trust_domain: UPPER\n  colour: blue\n');
     const bad = await runCommand('server', ['run', '-config', path]);
@@ -85,6 +86,7 @@ describe('the program bonafide-server', { timeout: 60_000 }, () => {
   it('stops when it is told to, and says so with exit code 0', async () => {
     await server.process.stop();
     expect(server.process.exitCode).toBe(0);
+    expect(server.process.output.trimEnd()).toMatch(/Server stopped gracefully\b[^\n]*$/);
     const { code, stderr } = await server.command('entry', 'show');
     expect(code).toBe(1);
     expect(stderr).toMatch(/^Error: the server is not running: /);

@@ -86,7 +86,7 @@ describe('GetAuthorizedEntries', () => {
     for (let index = 0; index < 4; index += 1) {
       const stream = deaf.open(GetAuthorizedEntries.path);
       stream.end(body);
-      await waitFor('the answer to begin', () => stream.readableLength > 0, { limitMs: 30_000 });
+      await waitFor('the answer to begin', () => stream.readableLength > 0, { limitMs: 150_000 });
     }
     const fifth = callUnary(await server.remote(ENTRY, agent), 'GetAuthorizedEntries', {});
     await expect(fifth).rejects.toSatisfy((error) => hasReason(error, 'resource_exhausted'));
@@ -102,9 +102,9 @@ describe('GetAuthorizedEntries', () => {
         );
         return answer?.entries.length === 2000;
       },
-      { limitMs: 30_000 },
+      { limitMs: 150_000 },
     );
-  }, 90_000);
+  });
 });
 
 it('an entry that expires during SyncAuthorizedEntries is not among those that are answered afterwards', async () => {
@@ -123,14 +123,14 @@ it('an entry that expires during SyncAuthorizedEntries is not among those that a
   }
   expect(listed).toHaveLength(501);
   expect(listed).toContain(ending);
-  await waitFor('the entry to end', () => Date.now() / 1000 > expiresAt, { limitMs: 30_000 });
+  await waitFor('the entry to end', () => Date.now() / 1000 > expiresAt, { limitMs: 150_000 });
   const [kept = ''] = listed.filter((id) => id !== ending);
   await stream.send({ ids: [ending, kept] });
   const { value } = await stream.messages.next();
   expect(value?.more).toBe(false);
   expect(value?.entries.map(({ id }) => id)).toEqual([kept]);
   stream.cancel();
-}, 60_000);
+});
 
 describe('ListEntries', () => {
   it('refuses a filter of 10,000 selectors with what it accepts, at once, and answers one of 1,000', async () => {

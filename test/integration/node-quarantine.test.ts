@@ -134,9 +134,13 @@ describe('a node that proves that it changed', () => {
 
     await release(server, agent);
     const lines = readFileSync(auditPath, 'utf8').trimEnd().split('\n');
-    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
-      { event: 'agent_quarantined', by: 'server', agent_id: agent.spiffeId, findings: [{ pcr: 7 }] },
-      { event: 'agent_released', by: `uid:${process.getuid?.()}` },
+    const told = lines
+      .map((line) => JSON.parse(line) as { event: string })
+      .filter(({ event }) => event === 'agent_quarantined' || event === 'agent_released');
+    const subject = { agent_id: agent.spiffeId };
+    expect(told).toMatchObject([
+      { event: 'agent_quarantined', actor: { kind: 'server' }, subject, findings: [{ pcr: 7 }] },
+      { event: 'agent_released', actor: { kind: 'local_admin', uid: process.getuid?.() }, subject },
     ]);
     expect(statSync(auditPath).mode & 0o777).toBe(0o600);
   });

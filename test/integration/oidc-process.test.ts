@@ -7,6 +7,7 @@ import { LaunchedProcess } from '@bonafide/testing/launched-process';
 import { programPath } from '@bonafide/testing/program-path';
 import { runCommand } from '@bonafide/testing/run-command';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
+import { waitFor } from '@bonafide/testing/wait-for';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createWebCertificate } from './web-certificate.js';
 
@@ -77,6 +78,38 @@ it('serves HTTPS by its certificate files, and SIGTERM ends it though a connecti
   await provider.stop();
   expect(provider.exitCode).toBe(0);
 });
+
+it('takes over new certificate files on SIGHUP, keeps the old when they are no pair, and says what needs a restart', async () => {
+  const [first, second] = [await createWebCertificate(DOMAIN), await createWebCertificate(DOMAIN)];
+  const [certPath, keyPath, port] = [folder.join('tls.crt'), folder.join('tls.key'), await findFreePort()];
+  const write = (cert: string, key: string): void => {
+    writeFileSync(certPath, cert);
+    writeFileSync(keyPath, key, { mode: 0o600 });
+  };
+  write(first.cert, first.key);
+  const files = { cert_file_path: certPath, key_file_path: keyPath, file_sync_interval: '24h' };
+  const serving = { serving_cert_file: { ...files, addr: `127.0.0.1:${port}` } };
+  const ask = (root: string): Promise<string[]> =>
+    keyIds(httpsGet, {
+      ...{ host: '127.0.0.1', port, ca: root, servername: DOMAIN, agent: false },
+    });
+  await using provider = await launch(serving, () => ask(first.root));
+  const reload = async (expected: string): Promise<void> => {
+    process.kill(provider.pid, 'SIGHUP');
+    const explain = (): string => provider.output;
+    await waitFor(`a line with ${expected}`, () => provider.output.includes(expected), { explain });
+  };
+
+  write(second.cert, first.key);
+  await reload('was not reloaded');
+  expect(await ask(first.root)).toEqual(['one']);
+
+  write(second.cert, second.key);
+  writeConfig({ ...serving, jwt_issuer: 'https://issuer.example.org' });
+  await reload('needs a restart: jwt_issuer');
+  expect(await ask(second.root)).toEqual(['one']);
+  await expect(ask(first.root)).rejects.toThrow();
+}, 240_000);
 
 it('says every problem of its file at once, with the line, and starts nothing', async () => {
   const path = folder.join('wrong.yaml');

@@ -180,7 +180,7 @@ describe('bonafide-oidc', () => {
     const began = performance.now();
     await provider.stop();
     await closed;
-    expect(performance.now() - began).toBeLessThan(5_000);
+    expect(performance.now() - began).toBeLessThan(30_000);
   });
 
   it('serves under a path prefix, and an issuer and a key URL of its own', async () => {

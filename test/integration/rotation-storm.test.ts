@@ -9,6 +9,6 @@ it('a root that rotates under thousands of SVIDs: whoever has no time is first, 
   expect(report.urgentPlace).toBeLessThan(report.freshPlace - 0.2);
   expect(report.ownRenewals).toBeGreaterThan(3);
   // Of a machine that runs other tests beside; alone it is some milliseconds (docs/decisions/0019).
-  expect(report.longestOwnRenewalMs).toBeLessThan(5000);
+  expect(report.longestOwnRenewalMs).toBeLessThan(20_000);
   expect(report.heapGrowthMiB).toBeLessThan(200);
-}, 120_000);
+});

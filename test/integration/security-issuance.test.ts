@@ -52,7 +52,7 @@ describe.each([0, 2])('with %i signing threads', (signingThreads) => {
       ...['-addext', 'keyUsage=critical,keyCertSign,cRLSign,digitalSignature'],
       ...['-addext', 'extendedKeyUsage=codeSigning'],
     );
-  }, 150_000);
+  });
 
   afterAll(async () => {
     await server[Symbol.asyncDispose]();

@@ -14,7 +14,7 @@ import { TestAuthority } from '@bonafide/testing/test-authority';
 
 const MUTATIONS = 10_000;
 /** What one of them may take, on a machine that does other things. */
-const LIMIT_MS = 1000;
+const LIMIT_MS = 10_000;
 const trustDomain = parseTrustDomain('example.org');
 const now = new Date('2030-01-01T00:00:00Z');
 const audience = 'spiffe://example.org/reports';
@@ -174,7 +174,7 @@ describe('ten thousand mutations', () => {
       // They reach every room of the verifier, not only its door.
       expect(reasons.size).toBeGreaterThan(20);
     },
-    120_000,
+    300_000,
   );
 
   it('of a bundle document are refused, or read as something that can be written and read again, each in bounded time', async () => {
@@ -196,5 +196,5 @@ describe('ten thousand mutations', () => {
     }
     expect(refused).toBeGreaterThan(MUTATIONS / 2);
     expect(refused).toBeLessThan(MUTATIONS);
-  }, 120_000);
+  });
 });

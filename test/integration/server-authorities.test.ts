@@ -150,7 +150,7 @@ describe.each(['x509', 'jwt', 'wit'] as const)('the %s authorities of a running 
     const kind = kindsOf(again)[name];
     expect(await kind.states()).toMatchObject({ active: { authorityId: second }, old: null });
     expect(await kind.published()).toEqual({ [second]: false });
-  }, 60_000);
+  });
 });
 
 it('the server shows a new certificate of its own when an X.509 authority is activated and when one is tainted', async () => {

@@ -4,13 +4,24 @@ import { loadService } from '@bonafide/shared/rpc/load-service';
 import { fromServiceError } from '@bonafide/shared/rpc/status';
 import type { Reason } from '@bonafide/shared/errors/bonafide-error';
 import { RPC_CALLERS, SERVED_SERVICES } from '@bonafide/server/access/rpc-callers';
-import type { Client, ClientReadableStream, MethodDefinition, ServiceError } from '@grpc/grpc-js';
+import type { Client, MethodDefinition } from '@grpc/grpc-js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { callWithNothing } from './call-with-nothing.js';
 import { InProcessServer, type Attested } from './server-in-process.js';
 
 const HEALTH = 'grpc.health.v1.Health';
 const AGENT = 'spire.api.server.agent.v1.Agent';
 const ADMIN_ID = 'spiffe://example.org/admin';
+
+/** What it may do with them is the subject of scoped-admins.test.ts. */
+const EVERY_VERB = {
+  name: 'team',
+  spiffe_id_prefix: 'spiffe://example.org/team/',
+  verbs: ['read', 'create', 'update', 'delete', 'mint', 'read_agents'],
+  selectors: ['*'],
+  parent_ids: ['spiffe://example.org/team/nodes'],
+  members: ['spiffe://example.org/team/ops'],
+};
 
 type Allowed = 'anyone' | readonly string[];
 
@@ -25,6 +36,7 @@ const callers = [
   'admin',
   'admin by entry',
   'downstream',
+  'scoped admin',
   'local_admin',
 ] as const;
 type CallerName = (typeof callers)[number];
@@ -41,6 +53,7 @@ const kinds: Readonly<Record<CallerName, string | undefined>> = {
   admin: 'admin',
   'admin by entry': 'admin',
   downstream: 'downstream',
+  'scoped admin': 'scoped_admin',
   local_admin: 'local_admin',
 };
 
@@ -50,6 +63,7 @@ const reasons: Partial<Readonly<Record<CallerName, Reason>>> = {
   admin: 'agent_not_attested',
   'admin by entry': 'agent_not_attested',
   downstream: 'agent_not_attested',
+  'scoped admin': 'agent_not_attested',
   'banned agent': 'agent_banned',
   'quarantined agent': 'agent_quarantined',
   'evicted agent': 'agent_not_attested',
@@ -60,7 +74,9 @@ let server: InProcessServer;
 const clients = new Map<CallerName, Client>();
 
 beforeAll(async () => {
-  server = await InProcessServer.start({ config: { server: { admin_ids: [ADMIN_ID] } } });
+  server = await InProcessServer.start({
+    config: { server: { admin_ids: [ADMIN_ID] }, access: { roles: [EVERY_VERB] } },
+  });
   const [agent, banned, quarantined, evicted, superseded] = [
     await server.attestNew(),
     await server.attestNew(),
@@ -88,11 +104,12 @@ beforeAll(async () => {
     ['superseded agent', superseded],
     ['admin', await server.mint(ADMIN_ID)],
     ['admin by entry', await server.mint('spiffe://example.org/admin-by-entry')],
+    ['scoped admin', await server.mint('spiffe://example.org/team/ops')],
     ['downstream', await server.mint('spiffe://example.org/downstream')],
   ];
   for (const [name, identity] of identities) clients.set(name, await server.remote(HEALTH, identity));
   clients.set('local_admin', server.local(HEALTH));
-}, 60_000);
+});
 
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
@@ -136,45 +153,3 @@ describe('every RPC (invariant 4)', () => {
     },
   );
 });
-
-/** An empty message, whatever the method takes; resolves with the error, if any. */
-function callWithNothing(
-  client: Client,
-  {
-    path,
-    requestSerialize,
-    responseDeserialize,
-    requestStream,
-    responseStream,
-  }: MethodDefinition<object, object>,
-): Promise<ServiceError | undefined> {
-  return new Promise((resolve) => {
-    if (!requestStream && !responseStream) {
-      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, (error) => {
-        resolve(error ?? undefined);
-      });
-      return;
-    }
-    if (requestStream) {
-      const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
-      listen(call, resolve);
-      call.end();
-    } else {
-      listen(client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, {}), resolve);
-    }
-  });
-}
-
-function listen(
-  call: ClientReadableStream<object>,
-  resolve: (error: ServiceError | undefined) => void,
-): void {
-  call.on('data', () => {
-    resolve(undefined);
-    call.cancel();
-  });
-  call.on('end', () => {
-    resolve(undefined);
-  });
-  call.on('error', resolve);
-}

@@ -1,7 +1,7 @@
 /** A whole server inside the test's own process, on a temporary folder, and clients of every kind that it may have. */
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
-import { parseConfig } from '@bonafide/shared/config/load-config';
+import type { ReloadResult } from '@bonafide/shared/config/live-config';
 import { parseX509SvidLeaf } from '@bonafide/shared/crypto/verify-x509-svid';
 import { callUnary, openBidiStream } from '@bonafide/shared/rpc/client-call';
 import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
@@ -21,6 +21,7 @@ import { mergeConfig, type ConfigFile } from '@bonafide/testing/merge-config';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { typescriptThread } from '@bonafide/testing/typescript-thread';
 import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
+import { ChangingConfig } from './changing-config.js';
 
 interface InProcessOptions {
   readonly config?: ConfigFile;
@@ -45,12 +46,20 @@ const DEFAULTS: ConfigFile = {
 export class InProcessServer implements AsyncDisposable {
   readonly directory: TemporaryDirectory;
   readonly socketPath: string;
+  /** As SIGHUP does. */
+  readonly reload: (change: ConfigFile) => Promise<ReloadResult>;
   readonly #server: RunningServer;
   readonly #clients: { close(): void }[] = [];
   readonly #ownsDirectory: boolean;
 
-  private constructor(server: RunningServer, directory: TemporaryDirectory, ownsDirectory: boolean) {
+  private constructor(
+    server: RunningServer,
+    config: ChangingConfig<typeof serverConfigSchema>,
+    directory: TemporaryDirectory,
+    ownsDirectory: boolean,
+  ) {
     this.#server = server;
+    this.reload = config.reload.bind(config);
     this.directory = directory;
     this.socketPath = directory.join('api.sock');
     this.#ownsDirectory = ownsDirectory;
@@ -69,16 +78,18 @@ export class InProcessServer implements AsyncDisposable {
       },
     };
     const merged = mergeConfig(mergeConfig(DEFAULTS, own), options.config ?? {});
-    const config = parseConfig('server.json', JSON.stringify(merged), serverConfigSchema);
     const log = createLogger({ level: 'debug', format: 'json', file: directory.join('server.log') });
+    const config = new ChangingConfig(merged, serverConfigSchema, log);
     const host = {
+      live: config.live,
       clock: options.clock ?? systemClock,
       log,
       signingThreadProgram: THREAD_PROGRAM,
       ...(options.nodeAttestors === undefined ? {} : { moreNodeAttestors: options.nodeAttestors }),
     };
-    const server = await createServer(config, host);
-    return new InProcessServer(server, directory, options.directory === undefined);
+    const server = await createServer(config.atStart, host);
+    config.live.ready();
+    return new InProcessServer(server, config, directory, options.directory === undefined);
   }
 
   get port(): number {

@@ -35,14 +35,14 @@ async function createEntries(server: InProcessServer, agent: Attested, count: nu
 
 describe('a server that stops', () => {
   it('asks its agents to leave, and stops as soon as they have', async () => {
-    await using server = await InProcessServer.start({ config: { server: { drain_spread: '20s' } } });
+    await using server = await InProcessServer.start({ config: { server: { drain_spread: '60s' } } });
     const agent = await server.attestNew();
     const stream = openBidiStream(await server.remote(SYNC, agent), 'Watch');
     await stream.send({ hello: {} });
     expect((await stream.messages.next()).value?.step).toBe('snapshotPage');
     const started = performance.now();
     const stopped = server.stopServerOnly();
-    expect((await stream.messages.next()).value?.drain).toEqual({ spreadMs: 20_000 });
+    expect((await stream.messages.next()).value?.drain).toEqual({ spreadMs: 60_000 });
     const late = openBidiStream(
       await server.remote(SYNC, agent).catch(() => server.remote(SYNC, agent)),
       'Watch',
@@ -52,7 +52,7 @@ describe('a server that stops', () => {
     stream.end();
     expect((await stream.messages.next()).done).toBe(true);
     await stopped;
-    expect(performance.now() - started).toBeLessThan(15_000);
+    expect(performance.now() - started).toBeLessThan(45_000);
   });
 
   it('ends those that stay soon after the spread', async () => {
@@ -99,7 +99,7 @@ describe('streams without a first message', () => {
     } finally {
       for (const client of clients) client[Symbol.dispose]();
     }
-  }, 240_000);
+  });
 });
 
 describe("what SPIRE's agents ask", () => {
@@ -224,6 +224,6 @@ it('an agent that does not read loses its connection soon after its SVID expires
   const stream = deaf.open(Watch.path);
   stream.write(grpcFrame(Watch.requestSerialize({ hello: {} })));
   await waitFor('the stream to be full', () => stream.readableLength > 16_000);
-  await waitFor('the connection to be cut', () => deaf.session.destroyed, { limitMs: 40_000 });
+  await waitFor('the connection to be cut', () => deaf.session.destroyed, { limitMs: 150_000 });
   expect((await callUnary(server.local(AGENT), 'CountAgents', {})).count).toBe(1);
-}, 90_000);
+});

@@ -35,7 +35,7 @@ describe('the Watch stream', () => {
     const started = performance.now();
     await callUnary(server.local(AGENT), 'BanAgent', { id: wireId(agent) });
     expect(await ended).toSatisfy((error) => hasReason(error, 'agent_banned'));
-    expect(performance.now() - started).toBeLessThan(1000);
+    expect(performance.now() - started).toBeLessThan(10_000);
 
     const signing = await server.remote('spire.api.server.svid.v1.SVID', agent);
     await expect(callUnary(signing, 'BatchNewX509SVID', { params: [{}] })).rejects.toSatisfy((error) =>
@@ -144,7 +144,7 @@ describe('the Watch stream', () => {
     const started = performance.now();
     await server.stopServerOnly();
     expect(await ended).toSatisfy((error) => hasReason(error, 'unavailable'));
-    expect(performance.now() - started).toBeLessThan(5000);
+    expect(performance.now() - started).toBeLessThan(30_000);
   });
 });
 

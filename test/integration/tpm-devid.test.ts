@@ -234,7 +234,7 @@ describe.skipIf(!swtpmIsInstalled())(
             if (known !== undefined) serials.add(known.x509svidSerialNumber);
             return serials.size === turn;
           },
-          { limitMs: 60_000, explain: () => attested.logLines.map(({ msg }) => msg).join('\n') },
+          { limitMs: 150_000, explain: () => attested.logLines.map(({ msg }) => msg).join('\n') },
         );
       }
       const { agents } = await callUnary(client, 'ListAgents', {});

@@ -213,12 +213,12 @@ describe.skipIf(!swtpmIsInstalled())('nodes with a software TPM (swtpm), at a se
         ...{ server, withoutToken: true, config: { plugins: { NodeAttestor: { tpm } } } },
       });
       await agent.fetched('the SVID');
-      expect(agent.logged('starting node attestation')).toBe(1);
+      expect(agent.logged('Starting node attestation')).toBe(1);
       await callUnary(server.local(TPM), 'RekeyTpm', { ekHash: hash });
       const request = { id: { trustDomain: 'example.org', path: `/spire/agent/tpm/${hash}` } };
       await callUnary(server.local('bonafide.attestation.v1.NodeAdmission'), 'RequestProof', request);
       const explain = (): string => agent.logLines.map(({ level, msg }) => `${level} ${msg}`).join('\n');
-      await waitFor('a second attestation', () => agent.logged('starting node attestation') === 2, {
+      await waitFor('a second attestation', () => agent.logged('Starting node attestation') === 2, {
         ...{ limitMs: LIMIT_MS / 2, explain },
       });
       await agent.fetched('the SVID again');

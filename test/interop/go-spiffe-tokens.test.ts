@@ -30,7 +30,7 @@ describe.runIf(hasGo)('go-spiffe, by a bundle document (needs go on the PATH)', 
     const cwd = join(import.meta.dirname, 'go-spiffe');
     execFileSync('go', ['build', '-o', program, '.'], { cwd, stdio: 'inherit' });
     server = await InProcessServer.start();
-  }, 300_000);
+  });
 
   afterAll(async () => {
     await server[Symbol.asyncDispose]();

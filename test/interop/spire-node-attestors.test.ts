@@ -54,7 +54,7 @@ describe.runIf(hasSpire)(`proof by certificates, with SPIRE at either end ${NEED
       'node.example.org',
       directory.join('ssh-host.pub'),
     );
-  }, 120_000);
+  });
   afterAll(() => {
     directory.remove();
   });
@@ -106,7 +106,7 @@ describe.runIf(hasSpire)(`proof by certificates, with SPIRE at either end ${NEED
         `spiffe://example.org/spire/agent/${type}/`,
       );
     },
-    180_000,
+    300_000,
   );
 
   it.each(['ec-p256', 'rsa-2048', 'ssh'])(
@@ -137,9 +137,9 @@ describe.runIf(hasSpire)(`proof by certificates, with SPIRE at either end ${NEED
         'the agent at the server',
         async () =>
           (await program.command('agent', 'list')).includes(`spiffe://example.org/spire/agent/${type}/`),
-        { limitMs: 60_000, intervalMs: 250, explain: () => agent.output },
+        { limitMs: 150_000, intervalMs: 250, explain: () => agent.output },
       );
     },
-    180_000,
+    300_000,
   );
 });

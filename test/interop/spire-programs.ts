@@ -7,12 +7,12 @@ import { LaunchedProcess } from '@bonafide/testing/launched-process';
 import { runProcess } from '@bonafide/testing/run-command';
 
 const folder = process.env['BONAFIDE_SPIRE_BIN'];
-const env = {
+export const SPIRE_ENVIRONMENT = {
   PATH: [...(folder === undefined ? [] : [folder]), process.env['PATH'] ?? ''].join(delimiter),
 };
 
 export const hasSpire = ['spire-server', 'spire-agent'].every(
-  (program) => spawnSync(program, ['--version'], { env }).status === 0,
+  (program) => spawnSync(program, ['--version'], { env: SPIRE_ENVIRONMENT }).status === 0,
 );
 
 /** What the tests that need them are called when they are skipped. */
@@ -39,7 +39,10 @@ export class SpireProgram implements AsyncDisposable {
   /** Runs one of its commands against it. @throws Error with what it printed unless it leaves code 0. */
   async command(...args: readonly string[]): Promise<string> {
     const all = [...args, '-socketPath', this.#socket];
-    const { code, stdout, stderr } = await runProcess(this.#name, all, { env, limitMs: 30_000 });
+    const { code, stdout, stderr } = await runProcess(this.#name, all, {
+      env: SPIRE_ENVIRONMENT,
+      limitMs: 30_000,
+    });
     if (code !== 0)
       throw new Error(`${this.#name} ${args.join(' ')} left code ${code ?? 'none'}: ${stdout}${stderr}`);
     return stdout;
@@ -61,11 +64,11 @@ export class SpireProgram implements AsyncDisposable {
       name,
       command: name,
       args: ['run', '-config', configuration],
-      env,
+      env: SPIRE_ENVIRONMENT,
       readyLimitMs: 60_000,
       isReady: async () => {
         const health = ['healthcheck', '-socketPath', socket];
-        return (await runProcess(name, health, { env, limitMs: 10_000 })).code === 0;
+        return (await runProcess(name, health, { env: SPIRE_ENVIRONMENT, limitMs: 10_000 })).code === 0;
       },
     });
     return new SpireProgram(name, socket, process);

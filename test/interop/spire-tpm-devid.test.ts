@@ -111,7 +111,7 @@ describe.runIf(hasSpire && swtpmIsInstalled())(
       await waitFor(
         'the agent at the server',
         async () => (await stock.command('agent', 'list')).includes(AGENT_PREFIX),
-        { limitMs: 60_000, intervalMs: 250, explain: () => agent.output },
+        { limitMs: 150_000, intervalMs: 250, explain: () => agent.output },
       );
     });
   },

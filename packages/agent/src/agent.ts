@@ -2,11 +2,11 @@
 import { hasReason } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
+import type { ServiceNotice } from '@bonafide/shared/runtime/service-notice';
 import type { IdentityKeeper } from './agent-identity/identity-keeper.js';
 import type { Rebootstrap } from './agent-identity/rebootstrap.js';
 import type { ServerConnection } from './agent-identity/server-connection.js';
 import { untilItWorks } from './agent-identity/until-it-works.js';
-import type { AdminEndpoint } from './endpoints/admin-endpoint.js';
 import type { WorkloadEndpoint } from './endpoints/workload-endpoint.js';
 import type { NodeProver } from './node-attestation/node-prover.js';
 import type { ServerTrust } from './node-attestation/server-trust.js';
@@ -33,10 +33,16 @@ export interface AgentParts {
   readonly entries: AuthorizedEntries;
   readonly sync: EntrySync;
   readonly endpoint: WorkloadEndpoint;
-  /** Undefined: none is configured. */
-  readonly admin: AdminEndpoint | undefined;
+  /** What is served to others than workloads. */
+  readonly privileged: { listen(): Promise<void>; close(): void };
   /** Undefined: nothing of the workloads outlives the process. */
   readonly files: { readonly svids: SvidFiles; readonly state: StateFile } | undefined;
+  /** What the agent itself writes for programs that only read files. */
+  readonly fileOutputs: {
+    run(signal: AbortSignal): Promise<void>;
+    clear(): Promise<void>;
+  };
+  readonly notice: ServiceNotice;
   readonly explain: (error: unknown) => string;
   readonly random: () => number;
   readonly clock: Clock;
@@ -59,7 +65,7 @@ export class Agent {
    * @throws BonafideError when the agent cannot go on; with a reason `agent_*` when the server has turned it away.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { admin, cache, connection, endpoint, files, keeper, log, rebootstrap, renewal, trust } =
+    const { cache, connection, endpoint, files, keeper, log, rebootstrap, privileged, renewal, trust } =
       this.#parts;
     const hasBundle = await trust.restore();
     const hasIdentity = await keeper.restore();
@@ -68,11 +74,11 @@ export class Agent {
     keeper.review();
     cache.connect(renewal);
     try {
-      await admin?.listen();
+      await privileged.listen();
       await together(signal, [
         (scope) => renewal.runExpiry(scope),
         async (scope) => {
-          if (hasEntries) await endpoint.listen();
+          if (hasEntries) await this.#serveWorkloads();
           if (hasIdentity && !hasBundle) await this.#establishTrust(scope);
           if (!hasIdentity) await keeper.attest(hasEntries, scope);
           await trust.follow();
@@ -94,10 +100,11 @@ export class Agent {
         log.warn('removing the SVIDs of the workloads, to which this agent is not entitled any more');
         await files?.svids.clear();
         await files?.state.delete();
+        await this.#parts.fileOutputs.clear();
       }
       throw error;
     } finally {
-      admin?.close();
+      privileged.close();
       await endpoint.close(STREAM_GRACE_MS);
       connection.close();
       await files?.svids.flush();
@@ -106,22 +113,32 @@ export class Agent {
   }
 
   async #work(isToListen: boolean, signal: AbortSignal): Promise<void> {
-    const { endpoint, keeper, prover, quarantine, renewal, sync, witSvids } = this.#parts;
+    const { fileOutputs, keeper, prover, quarantine, renewal, sync, witSvids } = this.#parts;
     const tasks: Task[] = [
       (scope) => keeper.run(scope),
       (scope) => sync.run(scope),
       (scope) => prover.run(scope),
       (scope) => renewal.runSigning(scope),
       (scope) => witSvids.run(scope),
+      async (scope) => {
+        // Before the first word of the server it would seem that no entry names what is on the disk.
+        if (isToListen) await Promise.race([sync.synced, quarantine.entered, aborted(scope)]);
+        if (!scope.aborted) await fileOutputs.run(scope);
+      },
     ];
     // Whoever connects before the first word of the server would be told that nothing is registered for it.
     if (isToListen) {
       tasks.push(async (scope) => {
         await Promise.race([sync.synced, quarantine.entered, aborted(scope)]);
-        if (!scope.aborted) await endpoint.listen();
+        if (!scope.aborted) await this.#serveWorkloads();
       });
     }
     await together(signal, tasks);
+  }
+
+  async #serveWorkloads(): Promise<void> {
+    await this.#parts.endpoint.listen();
+    this.#parts.notice.ready('Serving the Workload API');
   }
 
   /** @returns whether there is something to serve before the server is heard. */

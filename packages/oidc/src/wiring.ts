@@ -2,7 +2,12 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { LiveConfig } from '@bonafide/shared/config/live-config';
+import { liveLog } from '@bonafide/shared/config/live-log';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { registerBuildInfo } from '@bonafide/shared/telemetry/build-info';
+import { countReloads } from '@bonafide/shared/telemetry/reload-metrics';
+import { serveMetrics } from '@bonafide/shared/telemetry/serve-metrics';
 import { OpenConnections } from '@bonafide/shared/http/open-connections';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
@@ -22,10 +27,13 @@ import type { KeySource } from './key-source/key-source.js';
 import { PolledKeys } from './key-source/polled-keys.js';
 import { createServerKeys } from './key-source/server-keys.js';
 import { WorkloadApiKeys } from './key-source/workload-api-keys.js';
+import { OidcMetrics } from './telemetry/oidc-metrics.js';
 
 export interface ProviderHost {
   readonly clock: Clock;
   readonly log: Logger;
+  /** Undefined: what is configured stays until the provider ends. */
+  readonly live?: LiveConfig<OidcConfig> | undefined;
 }
 
 export interface RunningProvider {
@@ -56,9 +64,11 @@ export async function startProvider(config: OidcConfig, host: ProviderHost): Pro
 
 async function start(
   config: OidcConfig,
-  { clock, log }: ProviderHost,
+  { clock, log, live }: ProviderHost,
   shutdown: Shutdown,
 ): Promise<RunningProvider> {
+  const logSettings = ({ log_level: level, log_path: file }: OidcConfig) => ({ level, file });
+  live?.add(liveLog(log, config, logSettings, { level: 'log_level', file: 'log_path' }));
   const background = new AbortController();
   shutdown.add(() => {
     background.abort();
@@ -67,8 +77,12 @@ async function start(
     log.warn('allow_insecure_scheme: documents may name http; only where the way to the provider is trusted');
   }
   const keys = new PublishedKeys({ setKeyUse: config.set_key_use, clock, log });
+  const metrics = new OidcMetrics(clock);
+  metrics.observe(keys);
+  registerBuildInfo(metrics.registry, 'bonafide-oidc');
+  countReloads(metrics.registry, live);
   const source = openSource(config, clock, shutdown);
-  void source.follow(keys, background.signal);
+  void source.follow(metrics.meterKeys(keys), background.signal);
 
   const handler = createDocumentsHandler({
     keys,
@@ -83,7 +97,17 @@ async function start(
     clock,
     log,
   });
-  const port = await serveDocuments(config, handler, { clock, log, shutdown, signal: background.signal });
+  const { registry } = metrics;
+  const served = await serveMetrics({ config, registry, identity: undefined, live, clock, log });
+  shutdown.add(() => served?.close());
+  const metered = metrics.meterRequests(handler);
+  const port = await serveDocuments(config, metered, {
+    clock,
+    live,
+    log,
+    shutdown,
+    signal: background.signal,
+  });
   const healthPort = await serveHealth(config, keys, { log, shutdown });
   return { port, healthPort, ...stoppable(shutdown) };
 }
@@ -115,7 +139,7 @@ interface ServingParts extends ProviderHost {
 async function serveDocuments(
   config: OidcConfig,
   handler: RequestListener,
-  { clock, log, shutdown, signal }: ServingParts,
+  { clock, live, log, shutdown, signal }: ServingParts,
 ): Promise<number | undefined> {
   const { insecure_addr: insecure, listen_socket_path: socketPath } = config;
   if (socketPath !== undefined) {
@@ -147,6 +171,11 @@ async function serveDocuments(
   });
   server.maxConnections = MOST_CONNECTIONS;
   await certificate.start(signal);
+  live?.add({
+    name: 'serving certificate',
+    keys: [],
+    prepare: () => certificate.prepareReload?.() ?? (() => undefined),
+  });
   const port = await listen(server, address, shutdown);
   log.info({ port }, config.acme === undefined ? 'Serving HTTPS' : 'Serving HTTPS via ACME');
   return port;

@@ -91,7 +91,7 @@ describe('the greeter example', () => {
     await client.stop();
     await greeter.stop();
     expect([client.exitCode, greeter.exitCode]).toEqual([0, 0]);
-  }, 60_000);
+  });
 
   it('refuses in both directions whoever is not the one meant', async () => {
     const { greeter, url } = await launchGreeter();
@@ -108,12 +108,12 @@ describe('the greeter example', () => {
     await waitFor('the greeter to tell', () =>
       greeter.output.includes(`refused a client: the peer is ${SERVER}; expected ${CLIENT}`),
     );
-  }, 60_000);
+  });
 
   it('waits for its identity although nothing else keeps the process alive, and gives up when told to', async () => {
     await clientApi.stop();
     const { code, stderr } = await callOnce(clientApi, '--server', SERVER, '--wait', '2');
     expect(code).toBe(1);
     expect(stderr).toContain('no identity: no X.509-SVID within 2000 ms');
-  }, 60_000);
+  });
 });

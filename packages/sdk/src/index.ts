@@ -7,23 +7,49 @@ export {
 } from './workload-api/workload-api-client.js';
 export { ENDPOINT_VARIABLE } from './workload-api/endpoint-address.js';
 export type { X509Bundle, X509Bundles, X509Context } from './workload-api/x509-context.js';
-export { X509Source, type X509Identity, type X509SourceOptions } from './x509-source.js';
+export { X509Source, type X509Identity, type X509SourceOptions, type X509Trust } from './x509-source.js';
 export type { SourceEvents } from './source-events.js';
 export {
+  allowAnonymous,
+  allowAnonymousOr,
   authorizeAny,
   authorizeId,
   authorizeMatching,
   authorizeMemberOf,
   authorizeOneOf,
+  authorizeWebServer,
   type Authorizer,
+  type WebPki,
 } from './tls/authorizer.js';
 export { tlsClientOptions, type TlsClientOptions } from './tls/tls-client-options.js';
 export { tlsServerOptions, type TlsServerOptions } from './tls/tls-server-options.js';
 export { createHttp2Server, createHttpsServer, createTlsServer } from './tls/create-servers.js';
 export { createHttpsAgent } from './tls/https-agent.js';
+export { connectHttp2, type Http2ConnectOptions } from './tls/connect-http2.js';
+export {
+  withoutSvid,
+  withTrust,
+  withWebCertificate,
+  type ServerIdentity,
+  type WebIdentity,
+} from './tls/server-identity.js';
+export type { WebCertificate } from './tls/secure-context.js';
 export { peerSpiffeId } from './tls/peer-spiffe-id.js';
 export { grpcChannelCredentials } from './grpc/grpc-channel-credentials.js';
-export { createGrpcListener, grpcPeerSpiffeId, type GrpcListener } from './grpc/grpc-listener.js';
+export {
+  createGrpcListener,
+  grpcPeerSpiffeId,
+  type AuthenticatedCall,
+  type GrpcListener,
+} from './grpc/grpc-listener.js';
+export {
+  authorizeGrpcCalls,
+  grpcCallIdentity,
+  type GrpcCallAuthentication,
+  type GrpcCallIdentity,
+} from './grpc/grpc-authorization.js';
+export type { JwtAuthentication } from './http-auth/authenticate-request.js';
+export { grpcJwtCredentials, type JwtFetcher } from './grpc/grpc-jwt-credentials.js';
 export { BonafideError, type Reason } from '@bonafide/shared/errors/bonafide-error';
 export {
   parseSpiffeId,
@@ -34,12 +60,25 @@ export {
 } from '@bonafide/shared/spiffe-id/spiffe-id';
 export { parseTrustDomain, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 export type { X509Svid } from '@bonafide/shared/svid/x509-svid';
+export { JwtSource, type JwtFetchOptions, type JwtSourceOptions } from './jwt-source.js';
+export { verifyJwtSvid, type JwtTrust, type JwtVerifyOptions } from './verify-jwt-svid.js';
 export {
-  JwtSource,
-  type JwtFetchOptions,
-  type JwtSourceOptions,
-  type JwtVerifyOptions,
-} from './jwt-source.js';
+  BundleSource,
+  type BundleProfile,
+  type BundleSourceOptions,
+  type SpiffeBundle,
+} from './bundle-source.js';
+export { BundleSet, type BundleSetBase } from './federation/bundle-set.js';
+export type {
+  BundleEndpoint,
+  SpiffeBundleEndpoint,
+  WebBundleEndpoint,
+} from './federation/bundle-endpoint.js';
+export { bundleDocument, parseBundleDocument, type FetchedBundle } from './federation/fetched-bundle.js';
+export { fetchBundle, type FetchBundleOptions } from './federation/fetch-bundle.js';
+export { watchBundle, type BundleWatcher } from './federation/watch-bundle.js';
+export { bundleHandler, type BundleHandler, type BundleHandlerOptions } from './federation/serve-bundle.js';
+export type { SourceOptions } from './source-watch.js';
 export { WitSource, type WitIdentity, type WitSourceOptions, type WitTrust } from './wit-source.js';
 export type { JwtBundle, JwtBundles, WitBundle, WitBundles } from './workload-api/token-bundle.js';
 export type { JwtSvids, ValidatedJwtSvid } from './workload-api/read-jwt-response.js';

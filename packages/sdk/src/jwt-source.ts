@@ -1,40 +1,30 @@
 /** A live source of JWT-SVIDs and of the keys that verify those of others (SPIFFE Workload API section 6). */
 import { EventEmitter } from 'node:events';
-import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
-import { verifyJwtSvid, type VerifiedJwtSvid } from '@bonafide/shared/jwt/verify-jwt-svid';
-import { systemClock, type Clock } from '@bonafide/shared/runtime/clock';
-import { keepProcessAlive } from '@bonafide/shared/runtime/keep-process-alive';
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import type { VerifiedJwtSvid } from '@bonafide/shared/jwt/verify-jwt-svid';
 import { parseSpiffeId, trustDomainOf } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { JwtSvid } from '@bonafide/shared/svid/jwt-svid';
 import { JwtSvidCache } from './jwt-svid-cache.js';
-import { announce, waitForFirst, type SourceEvents } from './source-events.js';
+import type { SourceEvents } from './source-events.js';
+import { SourceWatch, type SourceOptions } from './source-watch.js';
+import { verifyJwtSvid, type JwtTrust, type JwtVerifyOptions } from './verify-jwt-svid.js';
 import type { JwtBundles } from './workload-api/token-bundle.js';
 import { pickByHint } from './workload-api/unique-hints.js';
-import { WorkloadApiClient, type WorkloadApiClientOptions } from './workload-api/workload-api-client.js';
 
-export interface JwtSourceOptions extends WorkloadApiClientOptions {
-  /** Shared with others and not closed with the source; undefined: the source makes its own of the other options. */
-  readonly client?: WorkloadApiClient | undefined;
+/** Which identity a `JwtSource` takes, beside what every source can be told. */
+export interface JwtSourceOptions extends SourceOptions {
   /** Of several identities the one with this hint; without a hint it is the first, the default identity. */
   readonly hint?: string | undefined;
-  /** Ends the waiting for the first bundles. */
-  readonly signal?: AbortSignal | undefined;
-  /** How long `create` waits for the first bundles; 30 seconds unless told. */
-  readonly timeoutMs?: number | undefined;
   /** How long the Workload API may take for a token before one that is still valid is used again; 10 seconds unless told. */
   readonly fetchTimeoutMs?: number | undefined;
 }
 
 const DEFAULT_FETCH_TIMEOUT_MS = 10_000;
 
+/** Whose token `JwtSource.fetch` gives. */
 export interface JwtFetchOptions {
   /** Which identity's; undefined: that of the source's hint, or the default one. */
   readonly spiffeId?: string | undefined;
-}
-
-export interface JwtVerifyOptions {
-  /** By how much clocks may be apart, in seconds; 60 unless told. */
-  readonly leewaySeconds?: number | undefined;
 }
 
 /**
@@ -45,30 +35,36 @@ export interface JwtVerifyOptions {
  * const { spiffeId } = await source.verify(tokenOfSomebody, 'spiffe://example.org/web');
  * await source.close();
  */
-export class JwtSource extends EventEmitter<SourceEvents> implements AsyncDisposable {
-  readonly #client: WorkloadApiClient;
-  readonly #clock: Clock;
+export class JwtSource extends EventEmitter<SourceEvents> implements JwtTrust, AsyncDisposable {
+  readonly #watch: SourceWatch;
   readonly #tokens: JwtSvidCache;
   readonly #pick: (svids: readonly JwtSvid[]) => JwtSvid | undefined;
   readonly #fetchTimeoutMs: number;
-  readonly #end = new AbortController();
-  readonly #ended: Promise<void>;
   #bundles: JwtBundles = new Map();
   #isOver = false;
 
-  private constructor(client: WorkloadApiClient, options: JwtSourceOptions) {
+  private constructor(options: JwtSourceOptions) {
     super();
-    this.setMaxListeners(0);
-    this.#client = client;
-    this.#clock = options.clock ?? systemClock;
-    this.#tokens = new JwtSvidCache(this.#clock);
+    this.#watch = new SourceWatch(this, options);
+    this.#tokens = new JwtSvidCache(this.#watch.clock);
     this.#pick = pickByHint(options.hint);
     this.#fetchTimeoutMs = options.fetchTimeoutMs ?? DEFAULT_FETCH_TIMEOUT_MS;
-    const release = keepProcessAlive();
-    this.#ended = this.#watch().finally(() => {
-      if (options.client === undefined) client.close();
-      release();
-    });
+    const { client } = this.#watch;
+    this.#watch
+      .follow<JwtBundles>({
+        watch: (watcher, signal) => client.watchJwtBundles(watcher, signal),
+        accept: (bundles) => {
+          this.#bundles = bundles;
+          this.#tokens.dropIf((svid) => isOfUnknownKey(svid, bundles));
+        },
+        deny: () => {
+          this.#drop();
+        },
+      })
+      .start(() => {
+        this.#isOver = true;
+        this.#drop();
+      });
   }
 
   /**
@@ -76,13 +72,9 @@ export class JwtSource extends EventEmitter<SourceEvents> implements AsyncDispos
    * @throws BonafideError as `X509Source.create`.
    */
   static async create(options: JwtSourceOptions = {}): Promise<JwtSource> {
-    const source = new JwtSource(options.client ?? new WorkloadApiClient(options), options);
-    try {
-      await waitForFirst(source, { ...options, clock: source.#clock, what: 'JWT bundle' });
-    } catch (error) {
-      await source.close();
-      throw error;
-    }
+    const source = new JwtSource(options);
+    const isReady = (): boolean => source.#bundles.size > 0;
+    await source.#watch.waitUntilReady({ what: 'JWT bundle', isReady });
     return source;
   }
 
@@ -103,7 +95,7 @@ export class JwtSource extends EventEmitter<SourceEvents> implements AsyncDispos
     const audiences = typeof audience === 'string' ? [audience] : [...audience].sort();
     const key = JSON.stringify([spiffeId ?? '', ...audiences]);
     return this.#tokens.get(key, async () => {
-      const svids = await this.#client.fetchJwtSvids(audiences, {
+      const svids = await this.#watch.client.fetchJwtSvids(audiences, {
         spiffeId,
         timeoutMs: this.#fetchTimeoutMs,
       });
@@ -124,60 +116,23 @@ export class JwtSource extends EventEmitter<SourceEvents> implements AsyncDispos
    * @throws BonafideError `invalid_argument` for what is no JWT-SVID; `unauthenticated` for one that is not to be believed;
    * `failed_precondition` once closed.
    */
-  async verify(
-    token: string,
-    audience: string,
-    { leewaySeconds }: JwtVerifyOptions = {},
-  ): Promise<VerifiedJwtSvid> {
+  async verify(token: string, audience: string, options: JwtVerifyOptions = {}): Promise<VerifiedJwtSvid> {
     this.#checkOpen();
-    return verifyJwtSvid({
-      token,
-      audience,
-      bundle: (trustDomain) => this.#bundles.get(trustDomain),
-      now: this.#clock.now(),
-      leewaySeconds,
-    });
+    return verifyJwtSvid(this, token, audience, { clock: this.#watch.clock, ...options });
   }
 
   /** Ends the watch and drops tokens and bundles. */
   async close(): Promise<void> {
-    this.#end.abort();
-    await this.#ended;
+    await this.#watch.close();
   }
 
+  /** As `close`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
   #checkOpen(): void {
     if (this.#isOver) throw new BonafideError('failed_precondition', 'the JWT source is closed');
-  }
-
-  async #watch(): Promise<void> {
-    const watcher = {
-      onUpdate: (bundles: JwtBundles) => {
-        this.#bundles = bundles;
-        this.#tokens.dropIf((svid) => isOfUnknownKey(svid, bundles));
-        announce(() => this.emit('update'));
-      },
-      onError: (error: BonafideError) => {
-        if (!hasReason(error, 'permission_denied')) {
-          announce(() => this.emit('disconnect', error));
-          return;
-        }
-        this.#drop();
-        announce(() => this.emit('denied', error));
-      },
-    };
-    let reason: BonafideError | undefined;
-    try {
-      await this.#client.watchJwtBundles(watcher, this.#end.signal);
-    } catch (error) {
-      reason = error instanceof BonafideError ? error : new BonafideError('internal', String(error));
-    }
-    this.#isOver = true;
-    this.#drop();
-    announce(() => this.emit('close', reason));
   }
 
   #drop(): void {

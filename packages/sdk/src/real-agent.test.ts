@@ -27,14 +27,14 @@ beforeAll(async () => {
   entryId = /"id":\s*"([0-9a-f-]{36})"/.exec(created)?.[1] ?? '';
   source = await X509Source.create({ address: agent.address });
   source.on('denied', (error) => denials.push(error.message));
-}, 120_000);
+});
 
 afterAll(async () => {
   await source.close();
   await agent.stop();
   await server.stop();
   directory.remove();
-}, 60_000);
+});
 
 describe('X509Source with a real agent', () => {
   it('holds its identity through an agent that restarts, is killed, and comes back without its server', async () => {
@@ -56,7 +56,7 @@ describe('X509Source with a real agent', () => {
     }
     await server.process.start();
     expect(denials).toEqual([]);
-  }, 120_000);
+  });
 
   it('loses it when the entry is deleted, and has it again when there is a new one', async () => {
     const denied = once(source, 'denied');
@@ -70,5 +70,5 @@ describe('X509Source with a real agent', () => {
     );
     await back;
     await waitFor('the new identity', () => source.svid.spiffeId === `${WEB}/again`);
-  }, 60_000);
+  });
 });

@@ -1,26 +1,19 @@
 /** A live source of a workload's WIT-SVID with its key, and of the keys that verify those of others (SPIFFE Workload API section 7). */
 import { EventEmitter } from 'node:events';
 import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
-import { systemClock, type Clock } from '@bonafide/shared/runtime/clock';
-import { keepProcessAlive } from '@bonafide/shared/runtime/keep-process-alive';
 import type { WitSvid } from '@bonafide/shared/svid/wit-svid';
-import { announce, waitForFirst, type SourceEvents } from './source-events.js';
+import type { SourceEvents } from './source-events.js';
+import { SourceWatch, type SourceOptions } from './source-watch.js';
 import type { WitSvids } from './workload-api/read-wit-response.js';
 import type { WitBundles } from './workload-api/token-bundle.js';
 import { pickByHint } from './workload-api/unique-hints.js';
-import { WorkloadApiClient, type WorkloadApiClientOptions } from './workload-api/workload-api-client.js';
 
-export interface WitSourceOptions extends WorkloadApiClientOptions {
-  /** Shared with others and not closed with the source; undefined: the source makes its own of the other options. */
-  readonly client?: WorkloadApiClient | undefined;
+/** Which identity a `WitSource` takes, beside what every source can be told. */
+export interface WitSourceOptions extends SourceOptions {
   /** The SVID with this hint is the source's; without a hint it is the first, the default identity. */
   readonly hint?: string | undefined;
   /** Chooses among several SVIDs in a way of your own, instead of `hint`. */
   readonly pick?: ((svids: readonly WitSvid[]) => WitSvid | undefined) | undefined;
-  /** Ends the waiting for the first answers. */
-  readonly signal?: AbortSignal | undefined;
-  /** How long `create` waits for the first SVID and the first bundles; 30 seconds unless told. */
-  readonly timeoutMs?: number | undefined;
 }
 
 /** Who signs with a WIT-SVID. `WitSource` is one. */
@@ -44,25 +37,39 @@ export interface WitTrust {
  * await source.close();
  */
 export class WitSource extends EventEmitter<SourceEvents> implements WitIdentity, WitTrust, AsyncDisposable {
-  readonly #client: WorkloadApiClient;
   readonly #pick: (svids: readonly WitSvid[]) => WitSvid | undefined;
-  readonly #clock: Clock;
-  readonly #end = new AbortController();
-  readonly #ended: Promise<void>;
+  readonly #watch: SourceWatch;
   #current: Current = { kind: 'waiting' };
   #bundles: WitBundles = new Map();
 
-  private constructor(client: WorkloadApiClient, options: WitSourceOptions) {
+  private constructor(options: WitSourceOptions) {
     super();
-    this.setMaxListeners(0);
-    this.#client = client;
-    this.#clock = options.clock ?? systemClock;
     this.#pick = options.pick ?? pickByHint(options.hint);
-    const release = keepProcessAlive();
-    this.#ended = this.#watch().finally(() => {
-      if (options.client === undefined) client.close();
-      release();
-    });
+    this.#watch = new SourceWatch(this, options);
+    const { client } = this.#watch;
+    this.#watch
+      .follow<WitSvids>({
+        watch: (watcher, signal) => client.watchWitSvids(watcher, signal).catch(explain),
+        accept: (svids) => {
+          this.#accept(svids);
+        },
+        deny: (error) => {
+          this.#current = { kind: 'denied', error };
+        },
+      })
+      .follow<WitBundles>({
+        watch: (watcher, signal) => client.watchWitBundles(watcher, signal).catch(explain),
+        accept: (bundles) => {
+          this.#bundles = bundles;
+        },
+        deny: () => {
+          this.#bundles = new Map();
+        },
+      })
+      .start((reason) => {
+        this.#current = reason === undefined ? { kind: 'waiting' } : { kind: 'denied', error: reason };
+        this.#bundles = new Map();
+      });
   }
 
   /**
@@ -70,14 +77,9 @@ export class WitSource extends EventEmitter<SourceEvents> implements WitIdentity
    * @throws BonafideError as `X509Source.create`; `unimplemented` where the Workload API does not offer WIT-SVIDs.
    */
   static async create(options: WitSourceOptions = {}): Promise<WitSource> {
-    const source = new WitSource(options.client ?? new WorkloadApiClient(options), options);
+    const source = new WitSource(options);
     const isReady = (): boolean => source.#current.kind === 'granted' && source.#bundles.size > 0;
-    try {
-      await waitForFirst(source, { ...options, clock: source.#clock, what: 'WIT-SVID', isReady });
-    } catch (error) {
-      await source.close();
-      throw error;
-    }
+    await source.#watch.waitUntilReady({ what: 'WIT-SVID', isReady });
     return source;
   }
 
@@ -101,10 +103,10 @@ export class WitSource extends EventEmitter<SourceEvents> implements WitIdentity
 
   /** Ends the watches and drops SVID and bundles. */
   async close(): Promise<void> {
-    this.#end.abort();
-    await this.#ended;
+    await this.#watch.close();
   }
 
+  /** As `close`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
@@ -118,66 +120,15 @@ export class WitSource extends EventEmitter<SourceEvents> implements WitIdentity
     );
   }
 
-  async #watch(): Promise<void> {
-    const ends = [
-      this.#client.watchWitSvids(
-        {
-          onUpdate: (svids) => {
-            this.#accept(svids);
-          },
-          onError: (error) => {
-            this.#onError(error, 'svids');
-          },
-        },
-        this.#end.signal,
-      ),
-      this.#client.watchWitBundles(
-        {
-          onUpdate: (bundles) => {
-            this.#bundles = bundles;
-            announce(() => this.emit('update'));
-          },
-          onError: (error) => {
-            this.#onError(error, 'bundles');
-          },
-        },
-        this.#end.signal,
-      ),
-    ];
-    let reason: BonafideError | undefined;
-    // The first that ends for good takes the other one with it.
-    for (const end of ends) {
-      end.catch((error: unknown) => {
-        reason ??= explain(error);
-        this.#end.abort();
-      });
-    }
-    await Promise.allSettled(ends);
-    this.#current = reason === undefined ? { kind: 'waiting' } : { kind: 'denied', error: reason };
-    this.#bundles = new Map();
-    announce(() => this.emit('close', reason));
-  }
-
   #accept(svids: WitSvids): void {
     const svid = this.#pick(svids);
     if (svid === undefined) {
-      const message = 'none of the WIT-SVIDs of this process is the one to pick';
-      this.#onError(new BonafideError('permission_denied', message), 'svids');
-      return;
+      throw new BonafideError(
+        'permission_denied',
+        'none of the WIT-SVIDs of this process is the one to pick',
+      );
     }
     this.#current = { kind: 'granted', svid, svids };
-    announce(() => this.emit('update'));
-  }
-
-  /** SPIFFE Workload API sections 7.2.1 and 7.2.2: what is no longer granted is no longer to be used. */
-  #onError(error: BonafideError, stream: 'svids' | 'bundles'): void {
-    if (!hasReason(error, 'permission_denied')) {
-      announce(() => this.emit('disconnect', error));
-      return;
-    }
-    if (stream === 'svids') this.#current = { kind: 'denied', error };
-    else this.#bundles = new Map();
-    announce(() => this.emit('denied', error));
   }
 }
 
@@ -190,11 +141,10 @@ interface Granted {
 type Current =
   { readonly kind: 'waiting' } | Granted | { readonly kind: 'denied'; readonly error: BonafideError };
 
-function explain(error: unknown): BonafideError {
-  if (hasReason(error, 'unimplemented')) {
-    const message =
-      'the Workload API does not offer WIT-SVIDs; turn its WIT-SVID profile on, or use X509Source or JwtSource';
-    return new BonafideError('unimplemented', message, { cause: error });
-  }
-  return error instanceof BonafideError ? error : new BonafideError('internal', String(error));
+/** @throws what it is given, with what to do about it where that is known. */
+function explain(error: unknown): never {
+  if (!hasReason(error, 'unimplemented')) throw error;
+  const message =
+    'the Workload API does not offer WIT-SVIDs; turn its WIT-SVID profile on, or use X509Source or JwtSource';
+  throw new BonafideError('unimplemented', message, { cause: error });
 }

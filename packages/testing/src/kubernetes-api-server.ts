@@ -43,6 +43,8 @@ export class KubernetesApiServer implements AsyncDisposable {
   readonly #pods: TestPod[] = [];
   readonly #nodes: TestNode[] = [];
   readonly #tokens = new Map<string, TestToken>();
+  /** By `namespace/name`: what is in each. */
+  readonly configMaps = new Map<string, Readonly<Record<string, string>>>();
   /** By which a caller is known. */
   callerToken = 'token-of-the-identity-server';
   /** Method and path of all requests so far. */
@@ -136,9 +138,20 @@ export class KubernetesApiServer implements AsyncDisposable {
     const object =
       method === 'POST' && path === '/apis/authentication.k8s.io/v1/tokenreviews'
         ? this.#review(Buffer.concat(chunks).toString('utf8'))
-        : this.#find(path);
+        : method === 'PATCH'
+          ? this.#patch(path, request.headers['content-type'], Buffer.concat(chunks).toString('utf8'))
+          : this.#find(path);
     if (object === undefined) sendStatus(response, 404, `${path} not found`);
     else sendJson(response, method === 'POST' ? 201 : 200, object);
+  }
+
+  #patch(path: string, contentType: string | undefined, text: string): object | undefined {
+    const [, namespace, name] = /^\/api\/v1\/namespaces\/([^/]+)\/configmaps\/([^/]+)$/.exec(path) ?? [];
+    const before = this.configMaps.get(`${namespace ?? ''}/${name ?? ''}`);
+    if (before === undefined || contentType !== 'application/merge-patch+json') return undefined;
+    const data = { ...before, ...(JSON.parse(text) as { readonly data: Record<string, string> }).data };
+    this.configMaps.set(`${namespace ?? ''}/${name ?? ''}`, data);
+    return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { namespace, name }, data };
   }
 
   #find(path: string): object | undefined {

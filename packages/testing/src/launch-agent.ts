@@ -1,7 +1,7 @@
 /** A real agent process beside a launched server: attested with a join token made for it, or by what a test names. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isServing } from './health.js';
+import { isAnswering } from './health.js';
 import { LaunchedProcess } from './launched-process.js';
 import type { LaunchedServer } from './launch-server.js';
 import { mergeConfig, type ConfigFile } from './merge-config.js';
@@ -48,7 +48,7 @@ export interface LaunchedAgent extends AsyncDisposable {
 
 /** @example await using agent = await launchAgent({ server, directory: directory.path }); */
 export async function launchAgent(options: LaunchAgentOptions): Promise<LaunchedAgent> {
-  const { server, directory, name = 'agent', config = {}, env = {}, readyLimitMs = 30_000 } = options;
+  const { server, directory, name = 'agent', config = {}, env = {}, readyLimitMs = 120_000 } = options;
   const socketPath = join(directory, `${name}.sock`);
   const configPath = join(directory, `${name}.json`);
   const bundlePath = join(directory, `${name}-bundle.pem`);
@@ -80,7 +80,7 @@ export async function launchAgent(options: LaunchAgentOptions): Promise<Launched
     args: [programPath('agent'), 'run', '--config', configPath],
     env,
     readyLimitMs,
-    isReady: () => isServing(socketPath),
+    isReady: () => isAnswering(socketPath),
   });
   return {
     process: launched,

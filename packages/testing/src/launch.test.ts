@@ -22,7 +22,7 @@ describe('launchServer and launchAgent', () => {
     expect(agent.process.isRunning).toBe(true);
     await agent.stop();
     expect(agent.process.exitCode).toBe(0);
-  }, 120_000);
+  });
 
   it('say what a program printed that does not start', async () => {
     using directory = createTemporaryDirectory();
@@ -31,5 +31,5 @@ describe('launchServer and launchAgent', () => {
       config: { server: { trust_domain: 'Not A Name' } },
     });
     await expect(launched).rejects.toThrow(/ended with code [1-9][\s\S]*trust_domain/);
-  }, 60_000);
+  });
 });

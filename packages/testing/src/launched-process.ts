@@ -40,7 +40,7 @@ export class LaunchedProcess implements AsyncDisposable {
   /** Starts it again after `stop` or `kill9`, with the same arguments. */
   async start(): Promise<void> {
     if (this.isRunning) throw new Error(`${this.#description.name} is already running`);
-    const { command, args, env, cwd, account, name, isReady, readyLimitMs = 30_000 } = this.#description;
+    const { command, args, env, cwd, account, name, isReady, readyLimitMs = 120_000 } = this.#description;
     const child = spawnAs(account, command, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
@@ -90,7 +90,7 @@ export class LaunchedProcess implements AsyncDisposable {
   }
 
   /** Asks it to end and waits. @throws Error when it has not ended within the limit; it is killed then. */
-  async stop(limitMs = 15_000): Promise<void> {
+  async stop(limitMs = 60_000): Promise<void> {
     if (!this.isRunning) return;
     this.#child?.kill(this.#description.stopSignal ?? 'SIGTERM');
     try {

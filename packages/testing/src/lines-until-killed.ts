@@ -1,9 +1,7 @@
 /** A TypeScript program that is killed while it works, and what it had said until then. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-
-const LOADER = fileURLToPath(new URL('typescript-source.mjs', import.meta.url));
+import { typescriptProcessArgs } from './typescript-process.js';
 
 /**
  * Kills it (SIGKILL) once it has said more than `lines` lines.
@@ -15,8 +13,7 @@ export async function linesUntilKilled(
   argv: readonly string[],
   lines: number,
 ): Promise<readonly string[]> {
-  const options = ['--conditions=@bonafide/source', '--import', LOADER];
-  const child = spawn(process.execPath, [...options, fileURLToPath(program), ...argv], {
+  const child = spawn(process.execPath, typescriptProcessArgs(program, argv), {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';

@@ -1,4 +1,4 @@
-/** Where the programs under test are: the built ones, as an operator runs them. */
+/** Where the programs under test are: bundled as they are delivered, or as the compiler left them. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,9 +6,18 @@ export type Program = 'server' | 'agent' | 'oidc';
 
 const packages = join(import.meta.dirname, '..', '..');
 
-/** @throws Error when the program has not been built. */
+/** BONAFIDE_PROGRAMS names the folder of the bundles, which `npm test` makes anew. @throws Error when the program has not been built. */
 export function programPath(program: Program): string {
-  const path = join(packages, program, 'dist', 'main.js');
+  const bundles = process.env['BONAFIDE_PROGRAMS'];
+  return bundles === undefined ? compiledPath(program) : existing(join(bundles, program, 'main.js'));
+}
+
+/** With a file for each module, so that what is loaded before it can reach into them. @throws Error when the program has not been built. */
+export function compiledPath(program: Program): string {
+  return existing(join(packages, program, 'dist', 'main.js'));
+}
+
+function existing(path: string): string {
   if (!existsSync(path)) throw new Error(`${path} is not there: run npm run build first`);
   return path;
 }

@@ -11,6 +11,8 @@ export interface RecordedHostOptions {
   readonly input?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
+  /** Whether somebody watches both streams. */
+  readonly terminal?: boolean;
   readonly stopSignal?: AbortSignal;
 }
 
@@ -22,11 +24,12 @@ export interface RecordedHostOptions {
  */
 export function createRecordedHost(options: RecordedHostOptions = {}): RecordedHost {
   const printed = { stdout: '', stderr: '' };
+  const isTTY = options.terminal === true;
   return {
     printed,
     stdin: Readable.from([options.input ?? '']),
-    stdout: { write: (text) => (printed.stdout += text) },
-    stderr: { write: (text) => (printed.stderr += text) },
+    stdout: { isTTY, write: (text) => (printed.stdout += text) },
+    stderr: { isTTY, write: (text) => (printed.stderr += text) },
     environment: options.environment ?? {},
     clock: options.clock ?? systemClock,
     stopSignal: () => options.stopSignal ?? new AbortController().signal,

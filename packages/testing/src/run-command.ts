@@ -16,7 +16,7 @@ export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Written to its standard input, which is then closed. */
   readonly input?: string;
-  /** After this many milliseconds it is killed and the promise rejects; 30 seconds unless told. */
+  /** After this many milliseconds it is killed and the promise rejects; two minutes unless told. */
   readonly limitMs?: number;
   readonly account?: Account;
 }
@@ -35,7 +35,7 @@ export function runProcess(
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  const { cwd, env, input = '', limitMs = 30_000, account } = options;
+  const { cwd, env, input = '', limitMs = 120_000, account } = options;
   const spawnOptions: SpawnOptions = {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, ...env },

@@ -1,4 +1,4 @@
-/** The JWT and WIT profiles of the Workload API on a real Unix socket, which says what the test tells it to. */
+/** Every profile of the Workload API on a real Unix socket, which says of each what the test tells it to. */
 import { rm } from 'node:fs/promises';
 import {
   Server,
@@ -16,11 +16,15 @@ import type { JWTSVIDResponse } from '@bonafide/shared/rpc/gen/JWTSVIDResponse';
 import type { ValidateJWTSVIDResponse } from '@bonafide/shared/rpc/gen/ValidateJWTSVIDResponse';
 import type { WITBundlesResponse } from '@bonafide/shared/rpc/gen/WITBundlesResponse';
 import type { WITSVIDResponse } from '@bonafide/shared/rpc/gen/WITSVIDResponse';
+import type { X509BundlesResponse } from '@bonafide/shared/rpc/gen/X509BundlesResponse';
+import type { X509SVIDResponse } from '@bonafide/shared/rpc/gen/X509SVIDResponse';
 import { loadService, type Handlers } from '@bonafide/shared/rpc/load-service';
 import type { JwtSvid } from '@bonafide/shared/svid/jwt-svid';
 import type { WitSvid } from '@bonafide/shared/svid/wit-svid';
 
 interface Answers {
+  FetchX509SVID: X509SVIDResponse;
+  FetchX509Bundles: X509BundlesResponse;
   FetchJWTSVID: JWTSVIDResponse;
   FetchJWTBundles: JWTBundlesResponse;
   ValidateJWTSVID: ValidateJWTSVIDResponse;
@@ -29,7 +33,7 @@ interface Answers {
 }
 
 type Method = keyof Answers;
-type StreamMethod = 'FetchJWTBundles' | 'FetchWITSVID' | 'FetchWITBundles';
+type StreamMethod = Exclude<Method, 'FetchJWTSVID' | 'ValidateJWTSVID'>;
 
 interface TokenRefusal {
   readonly code: status;
@@ -65,12 +69,13 @@ export class TestTokenApi {
   }
 
   async start(): Promise<void> {
-    const unimplemented = (): never => {
-      throw new Error('not part of this test');
-    };
     const handlers: Handlers<'SpiffeWorkloadAPI'> = {
-      FetchX509SVID: unimplemented,
-      FetchX509Bundles: unimplemented,
+      FetchX509SVID: (call) => {
+        this.#open('FetchX509SVID', call);
+      },
+      FetchX509Bundles: (call) => {
+        this.#open('FetchX509Bundles', call);
+      },
       FetchJWTSVID: (call, callback) => {
         this.#reply('FetchJWTSVID', call, callback);
       },

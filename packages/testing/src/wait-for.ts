@@ -1,7 +1,7 @@
 /** Waiting for a condition with a limit, instead of sleeping and hoping. */
 
 export interface WaitOptions {
-  /** Milliseconds after which the wait fails; 30 seconds unless told. */
+  /** Milliseconds after which the wait fails; two minutes unless told, for the machine may be busy. */
   readonly limitMs?: number;
   readonly intervalMs?: number;
   /** More to say when it fails, for example what a process wrote. */
@@ -24,7 +24,7 @@ export async function waitFor<T>(
   condition: () => T | Nothing | Promise<T | Nothing>,
   options: WaitOptions = {},
 ): Promise<T> {
-  const { limitMs = 30_000, intervalMs = 20, explain, stopOn } = options;
+  const { limitMs = 120_000, intervalMs = 20, explain, stopOn } = options;
   const startedMs = performance.now();
   let lastError: unknown;
   do {

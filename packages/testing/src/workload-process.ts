@@ -1,6 +1,7 @@
 /** A process of its own, of any user, that calls the Workload API byte by byte: also wrongly, without reading, or on an inherited socket. */
 import type { ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { ControlGroup } from './control-group.js';
 import { spawnAs, type Account } from './run-as.js';
 import { waitFor } from './wait-for.js';
 
@@ -20,7 +21,7 @@ const commands = {
     session.on('close', () => say({ event: 'disconnected' }));
     session.on('remoteSettings', () => say({ event: 'connected' }));
   },
-  call({ id, method, headers, reads }) {
+  call({ id, method, headers, reads, request = '' }) {
     const stream = session.request({ ':method': 'POST', ':path': method, 'content-type': 'application/grpc', te: 'trailers', ...headers });
     streams.set(id, stream);
     let received = Buffer.alloc(0);
@@ -41,7 +42,10 @@ const commands = {
         received = received.subarray(end);
       }
     });
-    stream.end(Buffer.alloc(5));
+    const body = Buffer.from(request, 'base64');
+    const frame = Buffer.concat([Buffer.alloc(5), body]);
+    frame.writeUInt32BE(body.length, 1);
+    stream.end(frame);
   },
   cancel({ id }) {
     streams.get(id).close(http2.constants.NGHTTP2_CANCEL);
@@ -67,7 +71,12 @@ if (inherited !== undefined) {
 const CONNECT_FORK_EXEC = String.raw`
 use Socket;
 $^F = 20; # what is opened now survives exec
-my ($path, $node, $script, $method, @become) = @ARGV;
+my ($groups, $path, $node, $script, $method, @become) = @ARGV;
+for (split /:/, $groups) {
+  open(my $members, '>', $_) or die "$_: $!";
+  print $members $$;
+  close($members) or die "$_: $!";
+}
 socket(my $socket, PF_UNIX, SOCK_STREAM, 0) or die "socket: $!";
 connect($socket, sockaddr_un($path)) or die "connect: $!";
 if (fork() == 0) {
@@ -97,6 +106,17 @@ interface CallOptions {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   /** False: asks, but never takes anything from the connection. */
   readonly reads?: boolean;
+  /** The encoded message; an empty one unless told. */
+  readonly request?: Buffer;
+}
+
+interface HandingOver {
+  readonly socketPath: string;
+  readonly method: string;
+  /** For example `['sleep', '60']`, or `['true']` for a caller that exits at once. */
+  readonly program: readonly string[];
+  /** In which it is before it connects; needs root. */
+  readonly group?: ControlGroup;
 }
 
 export class WorkloadProcess implements Disposable {
@@ -114,25 +134,24 @@ export class WorkloadProcess implements Disposable {
     });
   }
 
-  static async start(account?: Account): Promise<WorkloadProcess> {
-    const child = spawnAs(account, process.execPath, ['-e', SCRIPT], { stdio: 'pipe', cwd: '/' });
-    const workload = new WorkloadProcess(child);
+  /** @param within a command that runs it, for example `['unshare', '--pid', '--fork', '--kill-child']`. */
+  static async start(account?: Account, within: readonly string[] = []): Promise<WorkloadProcess> {
+    const [command, ...args] = [...within, process.execPath, '-e', SCRIPT];
+    const workload = new WorkloadProcess(spawnAs(account, command, args, { stdio: 'pipe', cwd: '/' }));
     await workload.#event('to start', ({ event }) => event === 'started');
     return workload;
   }
 
-  /**
-   * The caller in the kernel's eyes becomes `program`, while a child of it makes a call, number 1, on its connection. Needs perl.
-   * @param program for example `['sleep', '60']`, or `['true']` for a caller that exits at once.
-   */
+  /** The caller in the kernel's eyes becomes `program`, while a child of it makes a call, number 1, on its connection. Needs perl. */
   static async startHandingOver(
-    { socketPath, method, program }: { socketPath: string; method: string; program: readonly string[] },
+    { socketPath, method, program, group }: HandingOver,
     account?: Account,
   ): Promise<WorkloadProcess> {
     const args = [
       '-e',
       CONNECT_FORK_EXEC,
       '--',
+      group?.memberFiles.join(':') ?? '',
       socketPath,
       process.execPath,
       SCRIPT,
@@ -142,6 +161,11 @@ export class WorkloadProcess implements Disposable {
     const workload = new WorkloadProcess(spawnAs(account, 'perl', args, { stdio: 'pipe', cwd: '/' }));
     await workload.#event('to start', ({ event }) => event === 'started');
     return workload;
+  }
+
+  /** As it sees it itself: another one than ours when it lives in a pid namespace of its own. */
+  get ownPid(): number {
+    return this.#events.find(({ event }) => event === 'started')?.pid ?? -1;
   }
 
   /** Resolves once the other side has greeted. */
@@ -157,10 +181,11 @@ export class WorkloadProcess implements Disposable {
   /** Opens a stream and returns its number. */
   call(
     method: string,
-    { headers = { 'workload.spiffe.io': 'true' }, reads = true }: CallOptions = {},
+    { headers = { 'workload.spiffe.io': 'true' }, reads = true, request }: CallOptions = {},
   ): number {
     const id = (this.#calls += 1);
-    this.#command({ command: 'call', id, method: `/${method}`, headers, reads });
+    const body = request === undefined ? {} : { request: request.toString('base64') };
+    this.#command({ command: 'call', id, method: `/${method}`, headers, reads, ...body });
     return id;
   }
 
@@ -185,6 +210,12 @@ export class WorkloadProcess implements Disposable {
       (event) => event.event === 'status' && event.id === id,
     );
     return { code, message };
+  }
+
+  /** Undefined while the call goes on. */
+  statusNow(id: number): WorkloadStatus | undefined {
+    const ended = this.#events.find((event) => event.event === 'status' && event.id === id);
+    return ended && { code: ended.code ?? -1, message: ended.message ?? '' };
   }
 
   get isDisconnected(): boolean {

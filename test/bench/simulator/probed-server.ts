@@ -30,6 +30,7 @@ export async function launchProbedServer(options: LaunchServerOptions): Promise<
   const socketPath = join(options.directory, 'probe.sock');
   const server = await launchServer({
     ...options,
+    isCompiled: true,
     config: mergeConfig(
       { server: { log_level: 'INFO', ratelimit: { attestation: false, signing: false } } },
       options.config ?? {},

@@ -1,7 +1,10 @@
-/** A process that serves the Workload API to its own user, and beside it a bare grpc server, for measuring from outside. */
+/** A process that serves the Workload API and SDS to its own user, and beside it a bare grpc server, for measuring from outside. */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { endpointLimits } from '@bonafide/agent/endpoints/endpoint-limits';
 import { createWorkloadEndpoint } from '@bonafide/agent/endpoints/workload-endpoint';
+import { sdsConfigSchema } from '@bonafide/agent/sds/sds-config';
 import { WITHOUT_TOKENS } from '@bonafide/agent/token-svids/token-samples';
+import { attestorHost } from '@bonafide/agent/workload-attestation/attestor-host-samples';
 import { createWorkloadAttestation } from '@bonafide/agent/workload-attestation/attest-workload';
 import {
   createWorkloadAttestors,
@@ -51,8 +54,7 @@ function answer(message: Answer): void {
 }
 
 async function serve(path: string, unix: Readonly<Record<string, unknown>>): Promise<void> {
-  const host = { log: silentLogger, passwdPath: '/etc/passwd', groupPath: '/etc/group' };
-  const attestors = createWorkloadAttestors(workloadAttestorsConfigSchema.parse({ unix }), host);
+  const attestors = createWorkloadAttestors(workloadAttestorsConfigSchema.parse({ unix }), attestorHost());
   const endpoint = createWorkloadEndpoint({
     socketPath: path,
     identities,
@@ -60,7 +62,8 @@ async function serve(path: string, unix: Readonly<Record<string, unknown>>): Pro
     attest: createWorkloadAttestation({ attestors, clock: systemClock, log: silentLogger }),
     clock: systemClock,
     log: silentLogger,
-    limits: { maxConnections: 5000, maxConnectionsPerUid: 5000, maxStreamsPerUid: 20_000 },
+    limits: endpointLimits({ maxConnections: 5000, maxConnectionsPerUid: 5000, maxStreamsPerUid: 20_000 }),
+    sds: sdsConfigSchema.parse({}),
   });
   await endpoint.listen();
 }

@@ -1,6 +1,6 @@
 // A workload of the rotation soak: serves its peers and calls them, over mutual TLS and with a JWT-SVID for each, and counts what fails.
 //
-//   SPIFFE_ENDPOINT_SOCKET=unix:///path/to/agent.sock node soak-workload.mjs <trust domain>
+//   SPIFFE_ENDPOINT_SOCKET=unix:///path/to/agent.sock node soak-workload.mjs <trust domain> <milliseconds between calls>
 //
 // Standard input: a line of JSON, `[{"id": "spiffe://…", "port": 1}]`, starts the calls; the line `stop` ends them. Standard output: one JSON object a line.
 import { X509Certificate } from 'node:crypto';
@@ -18,15 +18,14 @@ import {
   X509Source,
 } from '@bonafide/sdk';
 
-const PAUSE_MS = 400;
 const REPORT_MS = 500;
-const CALL_LIMIT_MS = 10_000;
+const CALL_LIMIT_MS = 30_000;
 
-const [trustDomain] = process.argv.slice(2);
+const [trustDomain, pauseMs] = process.argv.slice(2);
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
-const x509 = await X509Source.create({ timeoutMs: 60_000 });
-const jwt = await JwtSource.create({ timeoutMs: 60_000 });
+const x509 = await X509Source.create({ timeoutMs: 150_000 });
+const jwt = await JwtSource.create({ timeoutMs: 150_000 });
 const { spiffeId } = x509.svid;
 
 function sayIdentity() {
@@ -97,7 +96,7 @@ async function run(peers) {
         at: new Date(),
       });
     }
-    await sleep(PAUSE_MS);
+    await sleep(Number(pauseMs));
   }
   clearInterval(reporting);
   report();

@@ -39,10 +39,10 @@ export class SoakWorkload implements Disposable {
   #stderr = '';
 
   /** @param program by whose path the agent knows it. */
-  constructor(id: string, program: string, address: string) {
+  constructor(id: string, program: string, address: string, pauseMs: number) {
     this.id = id;
     const env = { ...process.env, SPIFFE_ENDPOINT_SOCKET: address };
-    this.#child = spawn(program, [SCRIPT, new URL(id).host], { stdio: 'pipe', env });
+    this.#child = spawn(program, [SCRIPT, new URL(id).host, `${pauseMs}`], { stdio: 'pipe', env });
     this.#child.stderr?.on('data', (chunk: Buffer) => (this.#stderr += chunk.toString()));
     if (this.#child.stdout === null) throw new Error('the workload has no standard output');
     createInterface({ input: this.#child.stdout }).on('line', (line) => {
@@ -52,7 +52,7 @@ export class SoakWorkload implements Disposable {
 
   async peer(): Promise<SoakPeer> {
     const explain = (): string => this.lastWords();
-    const port = await waitFor(`${this.id} to listen`, () => this.#port, { limitMs: 90_000, explain });
+    const port = await waitFor(`${this.id} to listen`, () => this.#port, { limitMs: 150_000, explain });
     return { id: this.id, port };
   }
 
@@ -64,7 +64,7 @@ export class SoakWorkload implements Disposable {
   async stop(): Promise<void> {
     this.#child.stdin?.write('stop\n');
     const explain = (): string => this.lastWords();
-    await waitFor(`${this.id} to stop calling`, () => this.#isStopped, { limitMs: 20_000, explain });
+    await waitFor(`${this.id} to stop calling`, () => this.#isStopped, { limitMs: 150_000, explain });
   }
 
   lastWords(): string {

@@ -6,6 +6,7 @@
 //	interop token BUNDLE-FILE TOKEN AUDIENCE   a JWT-SVID, validated by a SPIFFE bundle in a file
 //	interop jwt AUDIENCE           a JWT-SVID from the Workload API, validated by its bundles and by itself
 //	interop validate TOKEN AUDIENCE   a JWT-SVID of somebody, validated by the Workload API
+//	interop sources AUDIENCE       an X509Source, a JWTSource and a BundleSource until its SVID has rotated
 //	interop call ADDRESS SERVER-ID COUNT   COUNT requests over mTLS, a new connection each
 package main
 
@@ -24,6 +25,7 @@ import (
 	"github.com/spiffe/go-spiffe/v2/spiffeid"
 	"github.com/spiffe/go-spiffe/v2/spiffetls/tlsconfig"
 	"github.com/spiffe/go-spiffe/v2/svid/jwtsvid"
+	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 	"github.com/spiffe/go-spiffe/v2/workloadapi"
 )
 
@@ -38,7 +40,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("usage: interop fetch|watch|serve|call|token|jwt|validate")
+		return fmt.Errorf("usage: interop fetch|watch|serve|call|token|jwt|validate|sources")
 	}
 	switch {
 	case args[0] == "fetch" && len(args) == 1:
@@ -53,6 +55,8 @@ func run(ctx context.Context, args []string) error {
 		return jwt(ctx, args[1])
 	case args[0] == "validate" && len(args) == 3:
 		return validate(ctx, args[1], args[2])
+	case args[0] == "sources" && len(args) == 2:
+		return sources(ctx, args[1])
 	case args[0] == "call" && len(args) == 4:
 		return call(ctx, args[1], args[2], args[3])
 	}
@@ -104,6 +108,9 @@ func (w *watcher) OnX509ContextUpdate(x509Context *workloadapi.X509Context) {
 }
 
 func (w *watcher) OnX509ContextWatchError(err error) {
+	if w.remaining <= 0 {
+		return // it was ended from here
+	}
 	fmt.Fprintln(os.Stderr, "watch error:", err)
 }
 
@@ -256,5 +263,60 @@ func validate(ctx context.Context, text, audience string) error {
 		return err
 	}
 	say(map[string]any{"spiffeId": svid.ID.String(), "audience": svid.Audience, "expiry": svid.Expiry.Unix()})
+	return nil
+}
+
+func sources(ctx context.Context, audience string) error {
+	x509Source, err := workloadapi.NewX509Source(ctx)
+	if err != nil {
+		return fmt.Errorf("X509Source: %w", err)
+	}
+	defer x509Source.Close()
+	jwtSource, err := workloadapi.NewJWTSource(ctx)
+	if err != nil {
+		return fmt.Errorf("JWTSource: %w", err)
+	}
+	defer jwtSource.Close()
+	bundleSource, err := workloadapi.NewBundleSource(ctx)
+	if err != nil {
+		return fmt.Errorf("BundleSource: %w", err)
+	}
+	defer bundleSource.Close()
+
+	first, err := x509Source.GetX509SVID()
+	if err != nil {
+		return err
+	}
+	token, err := jwtSource.FetchJWTSVID(ctx, jwtsvid.Params{Audience: audience})
+	if err != nil {
+		return err
+	}
+	validated, err := jwtsvid.ParseAndValidate(token.Marshal(), bundleSource, []string{audience})
+	if err != nil {
+		return fmt.Errorf("the JWT-SVID by the BundleSource: %w", err)
+	}
+	last := first
+	for last.Certificates[0].SerialNumber.Cmp(first.Certificates[0].SerialNumber) == 0 {
+		if err := x509Source.WaitUntilUpdated(ctx); err != nil {
+			return err
+		}
+		if last, err = x509Source.GetX509SVID(); err != nil {
+			return err
+		}
+	}
+	if _, _, err := x509svid.Verify(last.Certificates, bundleSource); err != nil {
+		return fmt.Errorf("the X.509-SVID by the BundleSource: %w", err)
+	}
+	bundle, err := bundleSource.GetBundleForTrustDomain(last.ID.TrustDomain())
+	if err != nil {
+		return err
+	}
+	say(map[string]any{
+		"spiffeId":        last.ID.String(),
+		"jwtSpiffeId":     validated.ID.String(),
+		"x509Authorities": len(bundle.X509Authorities()),
+		"jwtAuthorities":  len(bundle.JWTAuthorities()),
+		"hasRotated":      true,
+	})
 	return nil
 }

@@ -72,7 +72,7 @@ export class HeldIdentity {
       log.warn({ spiffeId, notAfter }, 'the stored agent SVID has expired');
       return false;
     }
-    log.info({ spiffeId, notAfter }, 'agent SVID loaded');
+    log.info({ spiffeId, notAfter }, 'SVID loaded');
     this.#present = stored;
     this.#renewAt = renewalTimeOfStored(stored.svid, clock.now(), policy);
     connection.identify(stored.svid);

@@ -11,7 +11,7 @@ import { HeldIdentity, type HeldIdentityOptions } from './held-identity.js';
 import type { ServerChannel, ServerConnection } from './server-connection.js';
 import { renewAgent } from './renew-agent.js';
 import { retryAfterMs, retryPauseMs } from './retry-pause.js';
-import { turnedAway } from './turned-away.js';
+import { lastWords, turnedAway } from './turned-away.js';
 import { isTransient, RETRY_PAUSES, untilItWorks } from './until-it-works.js';
 
 interface IdentityKeeperOptions extends HeldIdentityOptions {
@@ -107,7 +107,9 @@ export class IdentityKeeper {
 
   /** To be called when authorities have been tainted: replaces an SVID under one of them as soon as possible. */
   review(): void {
-    if (this.#held.isTainted) this.replaceNow();
+    if (!this.#held.isTainted) return;
+    this.#options.log.info('Agent SVID is tainted by a root authority, forcing rotation');
+    this.replaceNow();
   }
 
   /** Replaces the SVID as soon as possible. */
@@ -200,7 +202,7 @@ export class IdentityKeeper {
     try {
       const svid = await renewAgent(channel, old.spiffeId, signal);
       await this.#adopt({ svid, canReattest: false });
-      log.info({ spiffeId: svid.spiffeId, notAfter: svid.notAfter }, 'agent SVID renewed');
+      log.info({ spiffeId: svid.spiffeId, notAfter: svid.notAfter }, 'Successfully rotated agent SVID');
     } catch (error) {
       this.reportRefusal(error, channel);
       if (hasReason(error, 'unavailable', 'deadline_exceeded')) connection.discard(channel);
@@ -210,12 +212,14 @@ export class IdentityKeeper {
 
   async #attestOnce(signal: AbortSignal): Promise<void> {
     const { attest, log, onQuarantined } = this.#options;
-    log.info('starting node attestation');
+    const isFirst = this.svid === undefined;
+    log.info(isFirst ? 'SVID is not found. Starting node attestation' : 'Starting node attestation');
     try {
       const identity = await attest(signal);
       await this.#adopt(identity);
       const { notAfter, spiffeId } = identity.svid;
-      log.info({ spiffeId, notAfter, reattestable: identity.canReattest }, 'node attestation was successful');
+      const fields = { spiffeId, notAfter, reattestable: identity.canReattest };
+      log.info(fields, isFirst ? 'Node attestation was successful' : 'Successfully reattested node');
     } catch (error) {
       if (hasReason(error, 'agent_quarantined')) onQuarantined(error);
       throw error;
@@ -235,10 +239,11 @@ export class IdentityKeeper {
     const spiffeId = this.svid?.spiffeId ?? 'this agent';
     const canTry = refusal.reason !== 'agent_banned' && this.canAttestAgain;
     if (!canTry) {
+      log.warn({ spiffeId }, lastWords(refusal));
       await storage.delete();
       throw turnedAway(refusal, spiffeId);
     }
-    log.warn({ spiffeId }, `the server asks the agent to attest again: ${refusal.message}`);
+    log.warn({ spiffeId, err: refusal }, 'Agent needs to re-attest; will attempt to re-attest');
     try {
       await this.attest(true, signal);
     } catch (error) {

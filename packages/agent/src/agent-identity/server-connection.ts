@@ -1,5 +1,11 @@
 /** The way to the server, always under the agent's latest SVID and bundle: what was renewed takes effect with the next channel. */
-import { Channel, connectivityState, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
+import {
+  Channel,
+  connectivityState,
+  type ChannelCredentials,
+  type ChannelOptions,
+  type Interceptor,
+} from '@grpc/grpc-js';
 import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
 import { createMutualTlsCredentials, mutualTlsChannelOptions } from '@bonafide/shared/rpc/mutual-tls-channel';
 import type { ServiceName } from '@bonafide/shared/rpc/services';
@@ -16,6 +22,8 @@ export interface ServerConnectionOptions {
   readonly trustDomain: TrustDomain;
   /** A number in [0, 1). */
   readonly random?: () => number;
+  /** Of every call. */
+  readonly interceptors?: readonly Interceptor[];
 }
 
 const LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -54,6 +62,7 @@ export interface ServerChannels {
 export class ServerConnection implements ServerChannels {
   readonly #trustDomain: TrustDomain;
   readonly #choice: ServerChoice;
+  readonly #interceptors: readonly Interceptor[];
   #authorities: readonly Buffer[] | 'unverified' = [];
   #identity: X509Svid | undefined;
   #channel: OpenChannel | undefined;
@@ -62,8 +71,9 @@ export class ServerConnection implements ServerChannels {
   /** Lives as long as the present identity. */
   #scope = new AbortController();
 
-  constructor({ addresses, trustDomain, random = Math.random }: ServerConnectionOptions) {
+  constructor({ addresses, interceptors = [], trustDomain, random = Math.random }: ServerConnectionOptions) {
     this.#trustDomain = trustDomain;
+    this.#interceptors = interceptors;
     this.#choice = new ServerChoice({ addresses, random });
   }
 
@@ -168,6 +178,7 @@ export class ServerConnection implements ServerChannels {
       credentials,
       identity,
       superseded: this.#scope.signal,
+      interceptors: this.#interceptors,
     });
   }
 
@@ -183,6 +194,7 @@ interface OpenChannelOptions {
   readonly credentials: ChannelCredentials;
   readonly identity: X509Svid | undefined;
   readonly superseded: AbortSignal;
+  readonly interceptors: readonly Interceptor[];
 }
 
 class OpenChannel implements ServerChannel {
@@ -192,8 +204,11 @@ class OpenChannel implements ServerChannel {
   readonly #target: string;
   readonly #credentials: ChannelCredentials;
   readonly #channel: Channel;
+  readonly #interceptors: readonly Interceptor[];
 
-  constructor({ address, trustDomain, credentials, identity, superseded }: OpenChannelOptions) {
+  constructor(options: OpenChannelOptions) {
+    const { address, trustDomain, credentials, identity, interceptors, superseded } = options;
+    this.#interceptors = interceptors;
     this.address = address;
     this.identity = identity;
     this.superseded = superseded;
@@ -204,7 +219,10 @@ class OpenChannel implements ServerChannel {
 
   client<Name extends ServiceName>(name: Name): ServiceClient<Name> {
     const { Client } = loadService(name);
-    return new Client(this.#target, this.#credentials, { channelOverride: this.#channel });
+    return new Client(this.#target, this.#credentials, {
+      channelOverride: this.#channel,
+      interceptors: [...this.#interceptors],
+    });
   }
 
   /** Connects. @returns false when that fails, or takes longer, or the signal fires. */

@@ -13,6 +13,13 @@ export function turnedAway(
   return new BonafideError(refusal.reason, message, { cause: refusal });
 }
 
+/** What goes to the log, in SPIRE's words. */
+export function lastWords({ reason }: BonafideError): string {
+  return reason === 'agent_banned'
+    ? 'Agent is banned: removing SVID and shutting down'
+    : 'Agent needs to re-attest: removing SVID and shutting down';
+}
+
 function refusalText({ reason, message }: BonafideError, spiffeId: string): string {
   if (reason === 'agent_banned') {
     return `${spiffeId} is banned; an operator can lift the ban with 'bonafide-server agent evict'`;

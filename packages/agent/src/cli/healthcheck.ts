@@ -1,8 +1,10 @@
 /** `healthcheck`: exit code 0 exactly when the agent answers that it is serving. */
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
+import { healthCheckLines } from '@bonafide/shared/cli/health-checks';
 import { addExamples, switchOption } from '@bonafide/shared/cli/option-values';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
+import { CHECKS_HEADER } from '@bonafide/shared/rpc/health-header';
 import type { Command } from 'commander';
 import {
   addSocketFlags,
@@ -22,7 +24,9 @@ const LIMIT_MS = 10_000;
 export function healthcheck(command: Command, host: CommandHost): void {
   command
     .addOption(switchOption('--shallow', 'accepted for the sake of scripts; the check is the same'))
-    .addOption(switchOption('--verbose', 'tells what is being done'));
+    .addOption(
+      switchOption('--verbose', 'tells what is being done, and to the owner of the agent each check'),
+    );
   addSocketFlags(command);
   addExamples(command, [
     'bonafide-agent healthcheck',
@@ -39,7 +43,18 @@ async function servingStatus(flags: HealthcheckFlags, host: CommandHost): Promis
   const socketPath = workloadSocketPath(flags, host.environment);
   const client = createSocketClient(socketPath, 'grpc.health.v1.Health');
   try {
-    const { status } = await callUnary(client, 'Check', {}, { deadlineMs: LIMIT_MS });
+    const { status } = await callUnary(
+      client,
+      'Check',
+      {},
+      {
+        deadlineMs: LIMIT_MS,
+        onHeaders: (headers) => {
+          if (flags.verbose !== true) return;
+          for (const line of healthCheckLines(headers.get(CHECKS_HEADER)[0])) host.stdout.write(`${line}\n`);
+        },
+      },
+    );
     return status;
   } catch (cause) {
     const error = explainUnreachable(cause, socketPath);

@@ -1,7 +1,6 @@
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { X509Certificate } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
-import { loadCommand } from '@bonafide/shared/cli/run-program';
 import { createRecordedHost, type RecordedHost } from '@bonafide/testing/recorded-host';
 import { startStubServices } from '@bonafide/testing/stub-services';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
@@ -10,38 +9,6 @@ import { TestWorkloadApi } from '@bonafide/testing/test-workload-api';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { agentProgram, runAgentProgram } from './program.js';
-
-/** The flags of SPIRE's commands that ours have too, in SPIRE's spelling. */
-const SPIRE_FLAGS: Readonly<Record<string, readonly string[]>> = {
-  run: [
-    'config',
-    'dataDir',
-    'expandEnv',
-    'insecureBootstrap',
-    'joinToken',
-    'joinTokenFile',
-    'logFile',
-    'logFormat',
-    'logLevel',
-    'rebootstrapDelay',
-    'rebootstrapMode',
-    'serverAddress',
-    'serverPort',
-    'socketPath',
-    'trustBundle',
-    'trustBundleFormat',
-    'trustBundleUrl',
-    'trustDomain',
-  ],
-  validate: ['config', 'expandEnv'],
-  healthcheck: ['instance', 'shallow', 'socketPath', 'verbose'],
-  'api fetch': ['instance', 'output', 'silent', 'socketPath', 'timeout', 'write'],
-  'api fetch x509': ['instance', 'output', 'silent', 'socketPath', 'timeout', 'write'],
-  'api fetch jwt': ['audience', 'instance', 'output', 'socketPath', 'spiffeID', 'timeout'],
-  'api fetch wit': ['instance', 'output', 'socketPath', 'spiffeID', 'timeout'],
-  'api validate jwt': ['audience', 'instance', 'output', 'socketPath', 'svid', 'timeout'],
-  'api watch': ['instance', 'socketPath'],
-};
 
 const authority = await TestAuthority.create('example.org');
 const partner = await TestAuthority.create('partner.test');
@@ -70,15 +37,6 @@ async function run(...argv: readonly string[]): Promise<{ code: number; host: Re
 }
 
 describe('bonafide-agent', () => {
-  it.each(Object.entries(SPIRE_FLAGS))('%s has SPIRE’s flags in SPIRE’s spelling', async (path, flags) => {
-    const listed = agentProgram.commands.find((command) => command.path === path);
-    if (listed === undefined) throw new Error(`no command ${path}`);
-    const command = await loadCommand(agentProgram, listed, createRecordedHost());
-    const { gnuFlagName } = await import('@bonafide/shared/cli/spire-flags');
-    const names = command.options.map(({ long }) => long);
-    for (const flag of flags) expect(names).toContain(`--${gnuFlagName(flag)}`);
-  });
-
   it.each(agentProgram.commands.map(({ path }) => path))('%s --help shows an example', async (path) => {
     const { code, host } = await run(...path.split(' '), '--help');
     expect(code).toBe(0);

@@ -1,7 +1,7 @@
 /** The survival report for people: the agent first, then a table of its workloads, those that stop first first. */
 import type { AgentSurvival__Output as AgentReport } from '@bonafide/shared/rpc/gen/bonafide/agent/v1/AgentSurvival';
 import type { WorkloadSurvival__Output as WorkloadReport } from '@bonafide/shared/rpc/gen/bonafide/agent/v1/WorkloadSurvival';
-import { dateFromUnixSeconds } from '@bonafide/shared/runtime/clock';
+import { ago, instant, span, table } from './explain/report-words.js';
 
 const WHY: Readonly<Record<WorkloadReport['cause'], string>> = {
   UNSPECIFIED: '',
@@ -54,39 +54,6 @@ function agentLine({ agentId, canAttest, now, svidExpiresAt }: AgentReport): str
 
 /** As in `in 11h 58m (2026-11-23T08:00:00Z)`. */
 function moment(seconds: number, now: number): string {
-  const at = dateFromUnixSeconds(seconds).toISOString().replace('.000Z', 'Z');
+  const at = instant(seconds);
   return seconds <= now ? `now (${at})` : `in ${span(seconds - now)} (${at})`;
-}
-
-function ago(seconds: number, now: number): string {
-  return `${span(Math.max(0, now - seconds))} ago`;
-}
-
-/** The two largest units that say something. */
-function span(seconds: number): string {
-  const parts = [
-    [Math.floor(seconds / 86_400), 'd'],
-    [Math.floor(seconds / 3600) % 24, 'h'],
-    [Math.floor(seconds / 60) % 60, 'm'],
-    [seconds % 60, 's'],
-  ] as const;
-  const first = parts.findIndex(([count]) => count > 0);
-  if (first < 0) return '0s';
-  return parts
-    .slice(first, first + 2)
-    .filter(([count], index) => index === 0 || count > 0)
-    .map(([count, unit]) => `${count}${unit}`)
-    .join(' ');
-}
-
-function table(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = (rows[0] ?? []).map((_name, column) =>
-    rows.reduce((widest, row) => Math.max(widest, (row[column] ?? '').length), 0),
-  );
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
 }

@@ -4,7 +4,7 @@ import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { BonafideError, hasReason, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
 import type { ServiceName } from '@bonafide/shared/rpc/services';
-import { credentials } from '@grpc/grpc-js';
+import { credentials, type ChannelOptions } from '@grpc/grpc-js';
 import type { Command } from 'commander';
 import { DEFAULT_SOCKET_PATH } from '../configuration/default-socket-path.js';
 
@@ -44,9 +44,10 @@ export function workloadSocketPath(flags: SocketFlags, environment: CommandHost[
 export function createSocketClient<Name extends ServiceName>(
   socketPath: string,
   service: Name,
+  options: ChannelOptions = {},
 ): ServiceClient<Name> {
   const { Client } = loadService(service);
-  return new Client(`unix:${socketPath}`, credentials.createInsecure());
+  return new Client(`unix:${socketPath}`, credentials.createInsecure(), options);
 }
 
 /** Says what the operator can do about a call that did not reach an agent. */

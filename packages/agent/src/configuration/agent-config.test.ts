@@ -84,6 +84,23 @@ describe('agentConfigSchema', () => {
   it('refuses two key managers, and attestors that are not there', () => {
     expect(() => parse(LEAST, { KeyManager: { disk: {}, memory: {} } })).toThrow(/two key managers/);
     expect(() => parse(LEAST, { NodeAttestor: { azure_msi: {} } })).toThrow(/azure_msi/);
-    expect(() => parse(LEAST, { WorkloadAttestor: { docker: {} } })).toThrow(/docker/);
+    expect(() => parse(LEAST, { WorkloadAttestor: { nomad: {} } })).toThrow(/nomad/);
   });
+
+  it.each([
+    ['/run/store', true],
+    ['/run/store/web', true],
+    ['/run/store/../store/a/b', true],
+    ['/run/stores', false],
+    ['/run', false],
+  ])(
+    'keeps the folders of helpers out of the SVID store, which would clear them away: %s',
+    (path, isInside) => {
+      const helpers = [{ cert_dir: path, spiffe_id: 'spiffe://example.org/web' }];
+      const read = (): unknown =>
+        parse({ ...LEAST, helpers }, { SVIDStore: { directory: { directory: '/run/store/' } } });
+      if (isInside) expect(read).toThrow("the SVID store's own");
+      else expect(read).not.toThrow();
+    },
+  );
 });

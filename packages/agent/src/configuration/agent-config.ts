@@ -5,12 +5,21 @@ import { logLevelSchema } from '@bonafide/shared/config/log-level';
 import { parsedString } from '@bonafide/shared/config/parsed-string';
 import { KEY_TYPES } from '@bonafide/shared/crypto/key-type';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
+import { servableBy, telemetrySchema } from '@bonafide/shared/telemetry/telemetry-config';
 import { z } from 'zod';
+import { apiSwitchesSchema } from '../apis/api-switches.js';
+import { brokerConfigSchema } from '../broker/broker-config.js';
+import { healthConfigSchema } from '@bonafide/shared/http/health-config';
 import { REBOOTSTRAP_MODES } from '../agent-identity/rebootstrap.js';
 import { parseServerAddress } from '../agent-identity/server-address.js';
+import { agentHelpersSchema } from '../helper/helper-config.js';
 import { nodeAttestorSchema } from '../node-attestation/attestors.js';
+import { sdsConfigSchema } from '../sds/sds-config.js';
+import { svidStoresConfigSchema } from '../svid-store/svid-stores.js';
 import { workloadAttestorsConfigSchema } from '../workload-attestation/attestors.js';
+import { SELECTOR_LOGGING } from '../workload-attestation/shown-selectors.js';
 import { DEFAULT_SOCKET_PATH } from './default-socket-path.js';
 
 const LEAST_AVAILABILITY_TARGET_SECONDS = 24 * 3600;
@@ -24,6 +33,8 @@ const limitsSchema = z.strictObject({
   max_connections_per_uid: limit.optional(),
   max_streams_per_connection: limit.optional(),
   max_streams_per_uid: limit.optional(),
+  calls_per_second_per_uid: limit.optional(),
+  max_attestations_per_uid: limit.optional(),
 });
 
 const agentSchema = z
@@ -37,6 +48,14 @@ const agentSchema = z
     socket_path: z.string().min(1).default(DEFAULT_SOCKET_PATH),
     /** Undefined: there is none. */
     admin_socket_path: z.string().min(1).optional(),
+    /** SPIFFE IDs of whoever may use the Delegated Identity API; none: the admin socket is for its owner alone. */
+    authorized_delegates: z.array(parsedString(parseSpiffeId)).max(1000).default([]),
+    /** With delegates: of the admin socket, in octal; 0660 unless told. */
+    admin_socket_mode: parsedString(parseSocketMode).optional(),
+    /** With delegates: the number of the group that may reach the admin socket; the agent's own unless told. */
+    admin_socket_group: z.int().min(0).max(4_294_967_294).optional(),
+    broker: brokerConfigSchema.optional(),
+    apis: apiSwitchesSchema.prefault({}),
     data_dir: z.string().min(1).default('.'),
     trust_bundle_path: z.string().min(1).optional(),
     trust_bundle_url: parsedString(parseHttpsUrl).optional(),
@@ -65,8 +84,15 @@ const agentSchema = z
     allow_unauthenticated_verifiers: z.boolean().default(false),
     /** Claims of other trust domains' JWT-SVIDs that are returned besides `sub`, `aud` and `exp`. */
     allowed_foreign_jwt_claims: z.array(z.string().min(1)).max(100).default([]),
+    /** How the selectors of a process are written to the log. */
+    log_selectors: z.enum(SELECTOR_LOGGING).default('redacted'),
+    /** Also tells a process that asks about itself which selectors it lacks, and what the server knows: a help for intruders too. */
+    explain_to_workloads: z.boolean().default(false),
     /** What callers of the Workload API may use at once; what is absent follows from the open files limit. */
     limits: limitsSchema.prefault({}),
+    /** Identities that the agent itself keeps in files, for programs that only read files. */
+    helpers: agentHelpersSchema.prefault([]),
+    sds: sdsConfigSchema.prefault({}),
   })
   .superRefine((agent, context) => {
     const problem = (key: string, message: string): void => {
@@ -106,6 +132,18 @@ const agentSchema = z
     if (adminPath !== undefined && resolve(adminPath).startsWith(join(publicFolder, '/'))) {
       problem('admin_socket_path', `must not be in ${publicFolder}, the folder of socket_path, or below it`);
     }
+    const brokerPath = agent.broker?.socket_path;
+    if (brokerPath !== undefined && dirname(resolve(brokerPath)) === publicFolder) {
+      problem('broker', `must not have its socket_path in ${publicFolder}, the folder of socket_path`);
+    }
+    for (const key of ['admin_socket_mode', 'admin_socket_group'] as const) {
+      if (agent[key] !== undefined && agent.authorized_delegates.length === 0) {
+        problem(key, 'is for delegates; expected authorized_delegates with it');
+      }
+    }
+    if (adminPath === undefined && agent.authorized_delegates.length > 0) {
+      problem('authorized_delegates', 'need a socket; expected admin_socket_path with them');
+    }
     for (const key of ['server_address', 'server_port'] as const) {
       if (agent.server_addresses === undefined) {
         if (agent[key] === undefined) problem(key, 'is missing; expected it, or server_addresses');
@@ -133,11 +171,14 @@ const keyManagerSchema = z
 export const agentConfigSchema = z
   .strictObject({
     agent: agentSchema,
+    health_checks: healthConfigSchema.prefault({}),
+    telemetry: telemetrySchema.superRefine(servableBy('agent')).prefault({}),
     plugins: z
       .strictObject({
         NodeAttestor: nodeAttestorSchema.prefault({ join_token: {} }),
         KeyManager: keyManagerSchema.prefault({ disk: {} }),
         WorkloadAttestor: workloadAttestorsConfigSchema.prefault({ unix: {} }),
+        SVIDStore: svidStoresConfigSchema.prefault({}),
       })
       .prefault({}),
   })
@@ -148,11 +189,26 @@ export const agentConfigSchema = z
       path: ['agent', 'rebootstrap_mode'],
       message: 'cannot be always with join_token, which proves a node only once; expected auto or never',
     },
-  );
+  )
+  .superRefine(({ agent, plugins }, context) => {
+    const store = plugins.SVIDStore.directory?.directory;
+    if (store === undefined) return;
+    // The store takes away what no entry with store_svid names.
+    for (const [index, { directory }] of agent.helpers.entries()) {
+      if (!join(directory, '/').startsWith(join(resolve(store), '/'))) continue;
+      const message = `is in ${store}, which is the SVID store's own; expected another folder`;
+      context.addIssue({ code: 'custom', path: ['agent', 'helpers', index, 'cert_dir'], message });
+    }
+  });
 
 export type AgentConfig = z.output<typeof agentConfigSchema>;
 /** As it stands in the file. */
 export type AgentConfigKey = keyof z.input<typeof agentSchema>;
+
+function parseSocketMode(text: string): number {
+  if (/^0[0-7]{3}$/.test(text)) return Number.parseInt(text, 8);
+  throw invalidArgument(`${JSON.stringify(text)} is no file mode; expected one such as "0660"`);
+}
 
 function parseHttpsUrl(text: string): string {
   if (URL.canParse(text) && new URL(text).protocol === 'https:') return text;

@@ -1,87 +1,117 @@
-/** The agent's admin socket: for its owner alone, apart from the Workload API. What it serves is given to it. */
-import { createServer, type Server as NetServer, type Socket } from 'node:net';
-import { dirname } from 'node:path';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
-import { createPrivateDirectory } from '@bonafide/shared/runtime/private-file';
+/**
+ * The agent's admin socket, apart from the Workload API. What it serves is given to it, and is for the agent's owner alone, save what is
+ * for delegates: whoever else may open the socket reaches nothing but that, and is attested there.
+ */
+import { Server, ServerCredentials, type ServerInterceptor } from '@grpc/grpc-js';
+import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { RefusalLog } from '@bonafide/shared/runtime/refusal-log';
-import { listenOnUnixSocket, type UnixSocketFile } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
-import { readPeerCredentials, socketDescriptor } from '@bonafide/shared/unix-socket/peer-credentials';
+import { OWNER_ALONE } from './admin-socket-access.js';
+import { createPeerInterceptor, type CallCheck } from './peer-interceptor.js';
+import { PeerListener, type SocketAccess } from './peer-listener.js';
+import type { Peer } from './peer.js';
+import type { ConnectionRefusal } from '../telemetry/agent-metrics.js';
 
 export interface AdminEndpointOptions {
   readonly socketPath: string;
-  /** Each adds its service. */
+  /** Each adds its service, for the owner alone. */
   readonly services: readonly ((server: Server) => void)[];
+  /** Undefined: there is nothing for anybody but the owner. */
+  readonly delegation?: DelegatedService | undefined;
+  /** Besides who calls; for example whether what is called is switched on. */
+  readonly checks?: readonly CallCheck[];
   /** Whom the socket serves besides root; the user the agent runs as unless told. */
   readonly ownerUid?: number;
+  /** For the owner alone unless told. */
+  readonly access?: SocketAccess;
+  /** Sees every call, and what its caller is told. */
+  readonly telemetry?: ServerInterceptor | undefined;
+  readonly onRefusedConnection?: ((why: ConnectionRefusal) => void) | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-const MOST_CONNECTIONS = 64;
+/** A service whose callers are attested by itself, on each call. */
+interface DelegatedService {
+  /** For example `spire.api.agent.delegatedidentity.v1.DelegatedIdentity`. */
+  readonly name: string;
+  addTo(server: Server): void;
+  /** Ends every open stream with UNAVAILABLE. */
+  endStreams(): void;
+}
+
+const MOST_CONNECTIONS_PER_USER = 64;
+/** Of all users together; each may have as many as above. */
+const MOST_CONNECTIONS_OF_DELEGATES = 512;
+const MOST_STREAMS_PER_CONNECTION = 10_000;
 const MAX_REQUEST_BYTES = 64 * 1024;
+const IDLE_CONNECTION_MS = 300_000;
 
 export class AdminEndpoint {
   readonly #options: AdminEndpointOptions;
-  readonly #refusals: RefusalLog<'uid' | 'unidentified'>;
-  readonly #listener: NetServer;
+  readonly #listener: PeerListener;
   readonly #server: Server;
-  readonly #injector: ReturnType<Server['createConnectionInjector']>;
-  readonly #sockets = new Set<Socket>();
-  #file: UnixSocketFile | undefined;
 
   constructor(options: AdminEndpointOptions) {
     this.#options = options;
-    this.#refusals = new RefusalLog(options);
+    const { checks = [], clock, delegation, log, services } = options;
+    this.#listener = new PeerListener({
+      serve: (socket) => {
+        injector.injectConnection(socket);
+      },
+      admits: ({ uid }) => delegation !== undefined || this.#isOwner(uid),
+      limits: {
+        maxConnections: delegation === undefined ? MOST_CONNECTIONS_PER_USER : MOST_CONNECTIONS_OF_DELEGATES,
+        maxConnectionsPerUid: MOST_CONNECTIONS_PER_USER,
+      },
+      onRefused: options.onRefusedConnection,
+      clock,
+      log,
+    });
     this.#server = new Server({
+      interceptors: [
+        ...(options.telemetry === undefined ? [] : [options.telemetry]),
+        createPeerInterceptor(
+          (connectionId) => this.#listener.peer(connectionId),
+          [({ path, peer }) => this.#checkCaller(path, peer), ...checks],
+        ),
+      ],
+      'grpc.max_concurrent_streams': MOST_STREAMS_PER_CONNECTION,
       'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
+      'grpc.max_connection_idle_ms': IDLE_CONNECTION_MS,
       'grpc.enable_channelz': 0,
     });
-    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
-    for (const add of options.services) add(this.#server);
-    this.#listener = createServer((socket) => {
-      this.#accept(socket);
-    });
-    this.#listener.maxConnections = MOST_CONNECTIONS;
+    const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    for (const add of services) add(this.#server);
+    delegation?.addTo(this.#server);
   }
 
   /** @throws BonafideError as `listenOnUnixSocket`. */
   async listen(): Promise<void> {
-    const { socketPath: path, log } = this.#options;
-    await createPrivateDirectory(dirname(path));
-    this.#file = await listenOnUnixSocket(this.#listener, { path, mode: 0o600, occupied: 'replace', log });
-    log.info({ path }, 'serving the admin API');
+    const { socketPath: path, access = OWNER_ALONE, log } = this.#options;
+    await this.#listener.listen({ path, access });
+    log.info({ network: 'unix', address: path }, 'Starting Admin APIs');
   }
 
   close(): void {
-    this.#file?.remove();
-    this.#file = undefined;
-    this.#listener.close();
+    this.#listener.stopAccepting();
+    this.#options.delegation?.endStreams();
     this.#server.forceShutdown();
-    for (const socket of this.#sockets) socket.destroy();
+    this.#listener.destroyConnections();
   }
 
-  #accept(socket: Socket): void {
-    const { log, ownerUid = process.geteuid?.() } = this.#options;
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
-    socket.on('error', (error) => {
-      log.debug({ err: error }, 'an admin connection failed');
-    });
-    try {
-      // The mode of the file says the same, unless somebody changed it.
-      const { uid, pid } = readPeerCredentials(socketDescriptor(socket));
-      if (uid === 0 || uid === ownerUid) {
-        this.#injector.injectConnection(socket);
-        return;
-      }
-      this.#refusals.warn('uid', { uid, pid }, 'refused an admin connection of another user');
-    } catch (error) {
-      const message = `refused an admin connection whose caller is unknown: ${errorMessage(error)}`;
-      this.#refusals.warn('unidentified', { err: error }, message);
-    }
-    socket.destroy();
+  #isOwner(uid: number): boolean {
+    return uid === 0 || uid === (this.#options.ownerUid ?? process.geteuid?.());
+  }
+
+  #checkCaller(path: string, peer: Peer | undefined): BonafideError | undefined {
+    if (peer === undefined) return new BonafideError('unavailable', 'the connection has ended');
+    const { delegation } = this.#options;
+    if (delegation !== undefined && path.startsWith(`/${delegation.name}/`)) return undefined;
+    if (this.#isOwner(peer.credentials.uid)) return undefined;
+    return new BonafideError(
+      'permission_denied',
+      `user ${peer.credentials.uid} is not the owner of this agent; only root and the user it runs as may call this`,
+    );
   }
 }

@@ -10,8 +10,9 @@ describe('endpoint limits', () => {
   });
 
   it('leave room for others beside the greediest user', () => {
-    const { maxConnections, maxConnectionsPerUid } = endpointLimits();
-    expect(maxConnectionsPerUid).toBeLessThan(maxConnections);
+    const limits = endpointLimits();
+    expect(limits.maxConnectionsPerUid).toBeLessThan(limits.maxConnections);
+    expect(limits.maxAttestationsPerUid).toBeLessThan(limits.maxAttestations);
   });
 
   it('are as they are set', () => {
@@ -20,6 +21,9 @@ describe('endpoint limits', () => {
       maxConnectionsPerUid: 2,
       maxStreamsPerConnection: 3,
       maxStreamsPerUid: 4,
+      callsPerSecondPerUid: 5,
+      maxAttestations: 6,
+      maxAttestationsPerUid: 7,
     };
     expect(endpointLimits(set)).toEqual(set);
   });

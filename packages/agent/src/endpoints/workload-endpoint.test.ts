@@ -14,8 +14,9 @@ import { TestAuthority } from '@bonafide/testing/test-authority';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { WITHOUT_TOKENS } from '../token-svids/token-samples.js';
 import { createWorkloadAttestation } from '../workload-attestation/attest-workload.js';
+import { attestorHost } from '../workload-attestation/attestor-host-samples.js';
 import { createWorkloadAttestors, workloadAttestorsConfigSchema } from '../workload-attestation/attestors.js';
-import type { EndpointLimits } from './endpoint-limits.js';
+import { endpointLimits, type EndpointLimits } from './endpoint-limits.js';
 import { createWorkloadEndpoint, type WorkloadEndpoint } from './workload-endpoint.js';
 
 const SELF = [`unix:uid:${process.geteuid?.() ?? -1}`];
@@ -52,11 +53,10 @@ async function setUp(limits: Partial<EndpointLimits> = {}): Promise<Setup> {
     warn: (_fields: object, message: string) => void warnings.push(message),
   });
   const socketPath = directory.join('agent.sock');
-  const attestors = createWorkloadAttestors(workloadAttestorsConfigSchema.parse({ unix: {} }), {
-    log,
-    passwdPath: '/etc/passwd',
-    groupPath: '/etc/group',
-  });
+  const attestors = createWorkloadAttestors(
+    workloadAttestorsConfigSchema.parse({ unix: {} }),
+    attestorHost({ log }),
+  );
   const attest = createWorkloadAttestation({ attestors, clock: systemClock, log });
   const endpoint = createWorkloadEndpoint({
     socketPath,
@@ -65,7 +65,7 @@ async function setUp(limits: Partial<EndpointLimits> = {}): Promise<Setup> {
     attest,
     clock: systemClock,
     log,
-    limits,
+    limits: endpointLimits(limits),
   });
   await endpoint.listen();
   closers.push(() => endpoint.close(0));
@@ -125,7 +125,9 @@ describe('the workload endpoint', () => {
       reason: 'permission_denied',
       message: 'no identity issued',
     });
-    expect(warnings).toEqual(['no entry matches the caller: no identity issued']);
+    expect(warnings).toEqual([
+      `no entry matches the caller: no identity issued; 'bonafide-agent explain --pid ${process.pid}' tells why`,
+    ]);
   });
 
   it('streams bundles when bundles change, and not when only an SVID does', async () => {
@@ -287,7 +289,7 @@ describe('the workload endpoint', () => {
       explain: () => `${openFiles()} open, ${before} before`,
     });
     expect(identities.subscriberCount).toBe(0);
-  }, 60_000);
+  });
 
   it('says when it is out of descriptors, and serves again when it is not', async () => {
     const { client, socketPath, warnings, newClient } = await setUp();

@@ -15,6 +15,7 @@ import { waitFor } from '@bonafide/testing/wait-for';
 import { WorkloadProcess } from '@bonafide/testing/workload-process';
 import { WITHOUT_TOKENS } from '../token-svids/token-samples.js';
 import { createWorkloadAttestation } from '../workload-attestation/attest-workload.js';
+import { attestorHost } from '../workload-attestation/attestor-host-samples.js';
 import { createWorkloadAttestors, workloadAttestorsConfigSchema } from '../workload-attestation/attestors.js';
 import type { WorkloadAttestor } from '../workload-attestation/workload-attestor.js';
 import { createWorkloadEndpoint, type WorkloadEndpoint } from './workload-endpoint.js';
@@ -50,8 +51,7 @@ afterEach(async () => {
 /** @returns the socket's path. */
 async function serve(extra: ReadonlyMap<string, WorkloadAttestor> = new Map()): Promise<string> {
   const config = workloadAttestorsConfigSchema.parse({ unix: { discover_workload_path: true } });
-  const host = { log: silentLogger, passwdPath: '/etc/passwd', groupPath: '/etc/group' };
-  const attestors = new Map([...createWorkloadAttestors(config, host), ...extra]);
+  const attestors = new Map([...createWorkloadAttestors(config, attestorHost()), ...extra]);
   const socketPath = directory.join('agent.sock');
   endpoint = createWorkloadEndpoint({
     socketPath,

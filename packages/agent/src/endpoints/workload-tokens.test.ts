@@ -15,10 +15,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sampleBundle, sampleEntry, TRUST_DOMAIN } from '../svid-cache/cache-samples.js';
 import { SvidCache } from '../svid-cache/svid-cache.js';
 import { JwtSvids } from '../token-svids/jwt-svids.js';
-import { TokenServer } from '../token-svids/token-server.js';
+import { TokenServer } from '../token-svids/token-server-samples.js';
 import { WitSvids } from '../token-svids/wit-svids.js';
 import type { WorkloadApiPolicy } from '../workload-api/workload-api.js';
 import { createWorkloadAttestation } from '../workload-attestation/attest-workload.js';
+import { attestorHost } from '../workload-attestation/attestor-host-samples.js';
 import { createWorkloadAttestors, workloadAttestorsConfigSchema } from '../workload-attestation/attestors.js';
 import type { WorkloadAttestation } from '../workload-attestation/attest-workload.js';
 import { createWorkloadEndpoint } from './workload-endpoint.js';
@@ -47,7 +48,7 @@ beforeEach(async () => {
   const stopping = new AbortController();
   const common = { random: () => 0.5, clock, log };
   server = await TokenServer.create(clock);
-  cache = new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log, maximumPrefetched: 0 });
+  cache = new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log, maximumSvids: 0 });
   jwtSvids = new JwtSvids({ cache, signer: server, maximumKept: 10, signal: stopping.signal, ...common });
   witSvids = new WitSvids({
     cache,
@@ -85,11 +86,10 @@ async function serve(
   const log: Logger = Object.assign(Object.create(silentLogger) as Logger, {
     warn: (_fields: object, message: string) => void warnings.push(message),
   });
-  const attestors = createWorkloadAttestors(workloadAttestorsConfigSchema.parse({ unix: {} }), {
-    log,
-    passwdPath: '/etc/passwd',
-    groupPath: '/etc/group',
-  });
+  const attestors = createWorkloadAttestors(
+    workloadAttestorsConfigSchema.parse({ unix: {} }),
+    attestorHost({ log }),
+  );
   const endpoint = createWorkloadEndpoint({
     socketPath,
     identities: cache,

@@ -16,6 +16,8 @@ interface NodeProverOptions {
   readonly reportRefusal: (error: unknown, channel: ServerChannel) => void;
   /** The server looked at the proof, and an operator has to look at the node. */
   readonly onQuarantined: (why: string) => void;
+  /** Told how each proof ended. */
+  readonly onProof?: ((result: 'accepted' | 'quarantined' | 'failed') => void) | undefined;
   readonly explain: (error: unknown) => string;
   readonly random: () => number;
   readonly clock: Clock;
@@ -68,6 +70,7 @@ export class NodeProver {
       } catch (error) {
         if (isOver(signal)) return;
         if (isOver(channel.superseded)) continue;
+        this.#options.onProof?.('failed');
         const cause = error instanceof ProofRefused ? error.cause : error;
         if (error instanceof ProofRefused) {
           if (this.#isFinal(cause, channel)) return;
@@ -88,6 +91,7 @@ export class NodeProver {
     const { attestor, log, onQuarantined } = this.#options;
     log.debug('proving this node');
     const { findings, isQuarantined } = await proveNode({ channel, attestor, signal });
+    this.#options.onProof?.(isQuarantined ? 'quarantined' : 'accepted');
     const why = findings.join('; ');
     if (isQuarantined) onQuarantined(why === '' ? 'the server does not say why' : why);
     else log.info({ findings }, 'the server has accepted the proof of this node');

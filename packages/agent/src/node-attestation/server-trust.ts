@@ -48,10 +48,13 @@ export class ServerTrust {
   async restore(): Promise<boolean> {
     const { file, log } = this.#options;
     const stored = await file.load();
-    if (stored === undefined) return false;
+    if (stored === undefined) {
+      log.info('Bundle is not found');
+      return false;
+    }
     this.#stored = stored;
     this.#believe(stored, `${file.path} (delete it to bootstrap anew)`);
-    log.info({ path: file.path }, 'trust bundle loaded');
+    log.info({ path: file.path }, 'Bundle loaded');
     return true;
   }
 

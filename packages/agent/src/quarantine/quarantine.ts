@@ -16,6 +16,7 @@ interface QuarantineOptions {
 export class Quarantine {
   readonly #options: QuarantineOptions;
   #isActive = false;
+  #why: string | undefined;
   #erased: Promise<void> = Promise.resolve();
   #sayEntered: () => void = () => undefined;
   /** Resolves when the node is in quarantine for the first time. */
@@ -32,11 +33,17 @@ export class Quarantine {
     return this.#isActive;
   }
 
+  /** In the server's words; undefined when the node is not in quarantine. */
+  get why(): string | undefined {
+    return this.#why;
+  }
+
   /** @param why in the server's words. @returns false when it was in quarantine already. */
   enter(why: string): boolean {
     if (this.#isActive) return false;
     const { erase, log, withdraw } = this.#options;
     this.#isActive = true;
+    this.#why = why;
     log.error(
       `this node is in quarantine, and its workloads have no identity until an operator releases it with 'bonafide-server agent release': ${why}`,
     );
@@ -52,6 +59,7 @@ export class Quarantine {
   leave(): void {
     if (!this.#isActive) return;
     this.#isActive = false;
+    this.#why = undefined;
     this.#options.log.warn('this node is out of quarantine');
   }
 

@@ -15,12 +15,12 @@ class Fixture {
   readonly released: string[] = [];
   readonly cache: SvidCache;
 
-  constructor(maximumPrefetched = 1000) {
+  constructor(maximumSvids = 1000) {
     this.cache = new SvidCache({
       trustDomain: TRUST_DOMAIN,
       clock: this.clock,
       log: silentLogger,
-      maximumPrefetched,
+      maximumSvids,
     });
     this.cache.connect({
       need: (entry) => this.needed.set(entry.id, entry),
@@ -251,14 +251,46 @@ describe('SvidCache', () => {
     expect((await fixture.subscribe('unix:uid:1')).ids()).toEqual([]);
   });
 
-  it('asks ahead of callers only up to its limit, and for what a caller needs beyond it', async () => {
+  it('asks ahead of callers only up to its limit, and makes room for what a caller needs', async () => {
     const fixture = new Fixture(1);
     fixture.upsert(A, C);
     expect([...fixture.needed.keys()]).toEqual(['a']);
     const caller = await fixture.subscribe('unix:uid:3');
-    expect([...fixture.needed.keys()]).toEqual(['a', 'c']);
+    expect([...fixture.needed.keys()]).toEqual(['c']);
     caller.subscription.close();
+    expect([...fixture.needed.keys()]).toEqual(['c']);
+  });
+
+  it('holds every SVID that has a caller, and lets go first of the one whose caller left first', async () => {
+    const fixture = new Fixture(2);
+    const [one, two, three] = [1, 2, 3].map((uid) => sampleEntry(`e${uid}`, [`unix:uid:${uid}`]));
+    if (one === undefined || two === undefined || three === undefined) throw new Error('three entries');
+    fixture.upsert(one, two, three);
+    const callers = await Promise.all([1, 2, 3].map((uid) => fixture.subscribe(`unix:uid:${uid}`)));
+    expect([...fixture.needed.keys()].sort()).toEqual(['e1', 'e2', 'e3']);
+    callers[1]?.subscription.close();
+    expect([...fixture.needed.keys()].sort()).toEqual(['e1', 'e3']);
+    callers[0]?.subscription.close();
+    callers[2]?.subscription.close();
+    expect([...fixture.needed.keys()].sort()).toEqual(['e1', 'e3']);
+    fixture.upsert({ ...one, hint: 'changed' }); // keeps its place
+    await fixture.subscribe('unix:uid:2');
+    expect([...fixture.needed.keys()].sort()).toEqual(['e2', 'e3']);
+    fixture.remove('e3');
+    expect([...fixture.needed.keys()].sort()).toEqual(['e1', 'e2']);
+  });
+
+  it('holds what a caller needs and nothing else when it is to hold none', async () => {
+    const fixture = new Fixture(0);
+    fixture.upsert(A);
+    expect(fixture.needed.size).toBe(0);
+    const callers = [await fixture.subscribe('unix:uid:1'), await fixture.subscribe('unix:uid:1', 'x:y')];
     expect([...fixture.needed.keys()]).toEqual(['a']);
+    callers[0]?.subscription.close();
+    expect([...fixture.needed.keys()]).toEqual(['a']);
+    fixture.upsert({ ...A, selectors: C.selectors });
+    expect(fixture.needed.size).toBe(0);
+    callers[1]?.subscription.close();
   });
 
   it('waits for a caller where the entry forbids to ask ahead', async () => {

@@ -10,12 +10,14 @@ import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
 import type { AuthorizedChange } from './authorized-change.js';
 import { CachedBundles } from './cached-bundles.js';
 import { CachedEntry, link, svidContentKey, withHint, type Holding } from './cached-entry.js';
+import { PICKED, PickedViews, type EntryCondition, type PickedEntries } from './picked-views.js';
 import { SubsetIndex } from './subset-index.js';
 import { SupersetIndex } from './superset-index.js';
 import { SvidRequests, type SvidDemand } from './svid-requests.js';
-import { ENTRIES, IDENTITIES, type ViewContent, type ViewKind } from './view-kind.js';
+import { BUNDLES, ENTRIES, IDENTITIES, type ViewContent, type ViewKind } from './view-kind.js';
 import type {
   Subscription,
+  WorkloadBundles,
   WorkloadEntries,
   WorkloadIdentities,
   WorkloadUpdate,
@@ -26,8 +28,8 @@ interface SvidCacheOptions {
   readonly trustDomain: TrustDomain;
   readonly clock: Clock;
   readonly log: Logger;
-  /** How many SVIDs are obtained before anyone asks for them; entries that have a caller always get one. */
-  readonly maximumPrefetched: number;
+  /** How many SVIDs are held; more only when more have a caller, who always gets one. */
+  readonly maximumSvids: number;
 }
 
 export class SvidCache implements WorkloadIdentities {
@@ -39,12 +41,14 @@ export class SvidCache implements WorkloadIdentities {
   /** By the selectors of those who look. */
   readonly #identityViews = new Map<string, WorkloadView<WorkloadUpdate>>();
   readonly #entryViews = new Map<string, WorkloadView<WorkloadEntries>>();
+  readonly #bundleViews = new Map<string, WorkloadView<WorkloadBundles>>();
+  readonly #picked = new PickedViews();
   readonly #content: ViewContent;
   readonly #requests: SvidRequests;
 
   constructor(options: SvidCacheOptions) {
     this.#options = options;
-    this.#requests = new SvidRequests(options.maximumPrefetched);
+    this.#requests = new SvidRequests(options.maximumSvids);
     this.#content = {
       trustDomain: options.trustDomain,
       bundles: this.#bundles.byTrustDomain,
@@ -105,6 +109,31 @@ export class SvidCache implements WorkloadIdentities {
     return this.#view(ENTRIES, this.#entryViews, selectors).subscribe(listener);
   }
 
+  /** Every bundle that is held, now and at every change. */
+  followBundles(listener: (update: WorkloadBundles) => void): Subscription {
+    return this.#view(BUNDLES, this.#bundleViews, []).subscribe(listener);
+  }
+
+  /** Every entry that meets the condition, whatever its selectors, with the SVIDs there are; for what the agent itself writes somewhere. */
+  pick(condition: EntryCondition, listener: (update: PickedEntries) => void): Subscription {
+    const view = new WorkloadView<PickedEntries>({
+      kind: PICKED,
+      content: this.#content,
+      log: this.#options.log,
+      abandon: () => {
+        this.#picked.remove(view);
+        this.#abandon(view);
+      },
+    });
+    this.#picked.add(view, condition);
+    for (const cached of this.#entries.values()) {
+      if (!condition(cached.entry)) continue;
+      link(view, cached);
+      this.#requests.use(cached);
+    }
+    return view.subscribe(listener);
+  }
+
   matching(selectors: readonly Selector[]): WorkloadEntries {
     const texts = new Set(normalizeSelectors(selectors).map(formatSelector));
     return ENTRIES.compose(new Set(this.#entriesBySelectors.subsetsOf(texts)), this.#content);
@@ -124,6 +153,8 @@ export class SvidCache implements WorkloadIdentities {
     if (this.#bundles.apply(change)) {
       for (const view of this.#identityViews.values()) touched.add(view);
       for (const view of this.#entryViews.values()) touched.add(view);
+      for (const view of this.#picked.all()) touched.add(view);
+      for (const view of this.#bundleViews.values()) touched.add(view);
     }
     this.#requests.prefetch(this.#entries);
     refresh(touched);
@@ -165,11 +196,6 @@ export class SvidCache implements WorkloadIdentities {
 
   #upsert(entry: RegistrationEntry, touched: Set<CacheView>): void {
     const old = this.#entries.get(entry.id);
-    if (entry.storesSvid) {
-      // Meant for a secret store, not for callers of the Workload API, as in SPIRE.
-      if (old !== undefined) this.#remove(entry.id, touched);
-      return;
-    }
     if (old !== undefined && isDeepStrictEqual(old.entry, entry)) return;
     const cached = new CachedEntry(entry);
     if (old !== undefined) {
@@ -179,17 +205,17 @@ export class SvidCache implements WorkloadIdentities {
       cached.isRequested = old.isRequested;
     }
     this.#entries.set(entry.id, cached);
-    this.#entriesBySelectors.add(cached.selectors, cached);
-    for (const view of this.#viewsBySelectors.supersetsOf(cached.selectors)) {
+    const views: CacheView[] = this.#picked.of(entry);
+    // Meant for a secret store, and not for callers of the Workload API, as in SPIRE.
+    if (!entry.storesSvid) {
+      this.#entriesBySelectors.add(cached.selectors, cached);
+      views.push(...this.#viewsBySelectors.supersetsOf(cached.selectors));
+    }
+    for (const view of views) {
       link(view, cached);
       touched.add(view);
     }
-    if (cached.isRequested) {
-      if (old === undefined || svidContentKey(old.entry) !== svidContentKey(entry))
-        this.#requests.renew(entry);
-    } else if (cached.isWatched) {
-      this.#requests.request(cached);
-    }
+    this.#requests.replace(cached, old === undefined || svidContentKey(old.entry) !== svidContentKey(entry));
   }
 
   #remove(id: string, touched: Set<CacheView>): void {
@@ -201,7 +227,7 @@ export class SvidCache implements WorkloadIdentities {
   }
 
   #unlink(cached: CachedEntry, touched: Set<CacheView>): void {
-    this.#entriesBySelectors.remove(cached.selectors, cached);
+    if (!cached.entry.storesSvid) this.#entriesBySelectors.remove(cached.selectors, cached);
     for (const view of cached.views) {
       view.matches.delete(cached);
       touched.add(view);
@@ -224,6 +250,7 @@ export class SvidCache implements WorkloadIdentities {
       log: this.#options.log,
       abandon: () => {
         views.delete(key);
+        this.#viewsBySelectors.remove(view);
         this.#abandon(view);
       },
     });
@@ -232,17 +259,15 @@ export class SvidCache implements WorkloadIdentities {
     this.#viewsBySelectors.add(names, view);
     for (const cached of this.#entriesBySelectors.subsetsOf(names)) {
       link(view, cached);
-      if (view.needsSvids && !cached.isRequested) this.#requests.request(cached);
+      if (view.needsSvids) this.#requests.use(cached);
     }
     return view;
   }
 
   #abandon(view: CacheView): void {
-    this.#viewsBySelectors.remove(view);
     for (const cached of view.matches) {
       cached.views.delete(view);
-      if (view.needsSvids && this.#requests.isSurplus(cached) && !cached.isWatched)
-        this.#requests.release(cached);
+      if (view.needsSvids && !cached.isWatched) this.#requests.rest(cached);
     }
     view.matches.clear();
   }

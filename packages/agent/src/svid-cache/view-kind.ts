@@ -70,6 +70,14 @@ export const ENTRIES: ViewKind<WorkloadEntries> = {
   hasSameContent: (a, b) => hasSameItems(a.entries, b.entries) && hasSameBundles(a, b),
 };
 
+/** Every bundle that is held, whoever may have it. */
+export const BUNDLES: ViewKind<WorkloadBundles> = {
+  needsSvids: false,
+  isWaiting: () => false,
+  compose: (_matches, { trustDomain, bundles }) => ({ trustDomain, bundles: new Map(bundles) }),
+  hasSameContent: hasSameBundles,
+};
+
 function bundlesFor(
   entries: readonly RegistrationEntry[],
   { trustDomain, bundles: known }: ViewContent,

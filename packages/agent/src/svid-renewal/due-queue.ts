@@ -23,6 +23,12 @@ export class DueQueue {
     this.#current.delete(key);
   }
 
+  /** When the key falls due. */
+  at(key: string): Date | undefined {
+    const due = this.#current.get(key);
+    return due === undefined ? undefined : new Date(due.atMs);
+  }
+
   /** Makes every key fall due earlier by as much. */
   bringForward(ms: number): void {
     for (const [key, { atMs }] of this.#current) this.#current.set(key, { key, atMs: atMs - ms });

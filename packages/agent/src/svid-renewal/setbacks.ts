@@ -3,6 +3,7 @@ import { Backoff, type BackoffOptions } from '@bonafide/shared/runtime/backoff';
 
 export class Setbacks {
   readonly #backoffs = new Map<string, Backoff>();
+  readonly #causes = new Map<string, string>();
   readonly #random: () => number;
 
   /** @param random a number in [0, 1). */
@@ -17,8 +18,18 @@ export class Setbacks {
     return new Date(now.getTime() + backoff.nextDelayMs());
   }
 
+  /** For people who ask why. */
+  remember(entryId: string, cause: string): void {
+    this.#causes.set(entryId, cause);
+  }
+
+  cause(entryId: string): string | undefined {
+    return this.#causes.get(entryId);
+  }
+
   /** A good answer has come, or the entry is not wanted any more. */
   delete(entryId: string): void {
     this.#backoffs.delete(entryId);
+    this.#causes.delete(entryId);
   }
 }

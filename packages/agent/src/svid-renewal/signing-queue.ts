@@ -21,6 +21,10 @@ export class SigningQueue {
     return this.#fresh.size + this.#urgentFrom.size;
   }
 
+  has(entryId: string): boolean {
+    return this.#fresh.has(entryId) || this.#urgentFrom.has(entryId);
+  }
+
   /** The entry has no SVID and never had one. */
   addFresh(entryId: string): void {
     this.delete(entryId);

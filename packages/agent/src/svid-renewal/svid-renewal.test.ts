@@ -85,7 +85,7 @@ class Fixture implements Disposable {
     trustDomain: TRUST_DOMAIN,
     clock: this.clock,
     log: silentLogger,
-    maximumPrefetched: 10_000,
+    maximumSvids: 10_000,
   });
   readonly renewal: SvidRenewal;
   readonly #stopping = new AbortController();
@@ -387,6 +387,16 @@ describe('SvidRenewal', () => {
     expect(fixture.signer.batches).toHaveLength(1);
   });
 
+  it('holds no SVID that a server behind the others signed for an older state of the entry, and asks again', async () => {
+    using fixture = new Fixture();
+    fixture.tell({ ...A, dnsNames: ['a.example.org'] }); // of which the signer knows nothing
+    await fixture.batches(1);
+    await fixture.advance(10_000);
+    await fixture.batches(2);
+    expect(fixture.cache.svid('a')).toBeUndefined();
+    expect(fixture.saved.size).toBe(0);
+  });
+
   it('takes up SVIDs of an earlier run without asking for them again, and renews them in their time', async () => {
     const stored: StoredSvid[] = [];
     {
@@ -395,7 +405,7 @@ describe('SvidRenewal', () => {
       await earlier.issued(A, B);
       stored.push(...earlier.saved.values());
     }
-    const changed = { ...B, revisionNumber: 1, dnsNames: ['b.example.org'] };
+    const changed = { ...B, revisionNumber: 1, x509SvidTtlSeconds: 1234 };
     using fixture = new Fixture({ stored, entries: [A, changed] });
     expect(fixture.cache.svid('a')).toEqual(stored[0]?.svid);
     await fixture.batches(1);

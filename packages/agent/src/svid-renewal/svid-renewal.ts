@@ -12,6 +12,7 @@ import { svidContentKey } from '../svid-cache/cached-entry.js';
 import type { SvidCache } from '../svid-cache/svid-cache.js';
 import type { SvidDemand } from '../svid-cache/svid-requests.js';
 import { BatchRenewal } from './batch-renewal.js';
+import type { RenewalProgress } from './renewal-book.js';
 import { createX509Svid } from './create-x509-svid.js';
 import type { RenewalPolicy } from './renewal-time.js';
 import { prepareRequests, type PreparedRequest } from './signing-batch.js';
@@ -19,6 +20,7 @@ import type { Obtained } from './svid-kind.js';
 import type { StoredSvid } from './svid-files.js';
 import { isSignedBy, replaceSignedBy, taintedKeyIds } from './tainted-svids.js';
 import { TargetWarnings } from './target-warnings.js';
+import { WaitingCalls } from './waiting-calls.js';
 import type { SigningResult, X509SvidSigner } from './x509-svid-signer.js';
 
 /** Where SVIDs outlive the process. */
@@ -49,6 +51,7 @@ export class SvidRenewal implements SvidDemand {
   readonly #options: SvidRenewalOptions;
   readonly #batches: BatchRenewal<X509Svid>;
   readonly #targetWarnings: TargetWarnings;
+  readonly #callers = new WaitingCalls();
   /** Of bundles that were asked about. */
   readonly #tainted = new WeakMap<TrustBundle, ReadonlySet<string>>();
 
@@ -92,12 +95,19 @@ export class SvidRenewal implements SvidDemand {
   }
 
   need(entry: RegistrationEntry): void {
+    this.#callers.note(entry.id);
     this.#batches.need(entry);
   }
 
   release(entryId: string): void {
     this.#batches.release(entryId);
     this.#targetWarnings.forget(entryId);
+    this.#callers.forget(entryId);
+  }
+
+  /** Undefined: no SVID is wanted for the entry. */
+  progress(entryId: string): RenewalProgress | undefined {
+    return this.#batches.progress(entryId);
   }
 
   /**
@@ -138,10 +148,12 @@ export class SvidRenewal implements SvidDemand {
   ): Promise<readonly Obtained<X509Svid>[]> {
     const { clock, keyType, signer } = this.#options;
     const prepared = await prepareRequests(entries, keyType);
-    const results = await signer.sign(
-      prepared.map(({ entry, csr }) => ({ entryId: entry.id, csr })),
-      secondsLeft,
-      signal,
+    const results = await this.#callers.onBehalf(prepared, () =>
+      signer.sign(
+        prepared.map(({ entry, csr }) => ({ entryId: entry.id, csr })),
+        secondsLeft,
+        signal,
+      ),
     );
     const now = clock.now();
     const obtained: Obtained<X509Svid>[] = [];
@@ -165,7 +177,12 @@ export class SvidRenewal implements SvidDemand {
 function readResult(request: PreparedRequest, result: SigningResult | undefined, now: Date): X509Svid {
   if (result === undefined) throw new BonafideError('internal', 'the server sent no result for it');
   if (result.kind === 'refused') throw result.error;
-  const svid = createX509Svid(result.certificateChain, request.privateKey, request.csr);
+  const svid = createX509Svid(
+    result.certificateChain,
+    request.privateKey,
+    request.csr,
+    request.entry.dnsNames,
+  );
   if (svid.spiffeId !== request.entry.spiffeId) {
     throw new BonafideError(
       'internal',

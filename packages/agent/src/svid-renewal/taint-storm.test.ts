@@ -105,7 +105,7 @@ beforeEach(() => {
 function build(known: readonly RegistrationEntry[], stored: readonly StoredSvid[], isTainted = false): void {
   const clock = systemClock;
   const log = silentLogger;
-  cache = new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log, maximumPrefetched: 100_000 });
+  cache = new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log, maximumSvids: 100_000 });
   renewal = new SvidRenewal({
     cache,
     signer: server,
@@ -212,10 +212,10 @@ describe('an authority that is tainted', () => {
     const startMs = performance.now();
     void renewal.runSigning(stopping.signal);
     await waitFor('the late ones', () => late.every(({ id }) => cache.svid(id) !== undefined), {
-      limitMs: 30_000,
+      limitMs: 150_000,
     });
     expect(server.batches.flat().length).toBeLessThan(1_500);
-    await waitFor('a good part of them', () => server.batches.flat().length > 1_500, { limitMs: 40_000 });
+    await waitFor('a good part of them', () => server.batches.flat().length > 1_500, { limitMs: 150_000 });
     delay.disable();
     const seconds = (performance.now() - startMs) / 1000;
     const stalls = `p99 ${(delay.percentile(99) / 1e6).toFixed(1)} ms, most ${(delay.max / 1e6).toFixed(1)} ms`;
@@ -225,7 +225,7 @@ describe('an authority that is tainted', () => {
     expect(server.refusals).toBeGreaterThan(0);
     expect(Math.max(...server.batches.map(({ length }) => length))).toBeLessThanOrEqual(500);
     expect(delay.percentile(99) / 1e6).toBeLessThan(250);
-  }, 90_000);
+  });
 });
 
 /** SVIDs that differ in nothing but their entry: real ones would take longer to make than to replace. */

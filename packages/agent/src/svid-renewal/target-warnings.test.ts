@@ -48,7 +48,7 @@ describe('TargetWarnings', () => {
     expect(warnings()).toHaveLength(1);
     expect(warnings()[0]).toMatchObject({
       count: 1,
-      entries: [{ id: 'web', spiffeId: 'spiffe://example.org/web' }],
+      entries: [{ id: 'web', spiffe_id: 'spiffe://example.org/web' }],
     });
     expect(warnings()[0]?.msg).toContain('must exceed the target by more than 12h');
   });

@@ -139,7 +139,7 @@ describe('EntrySync', () => {
   function start(connection: ServerChannels, random = () => 0.5): EntrySync {
     const sync = new EntrySync({
       connection,
-      cache: new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log: silentLogger, maximumPrefetched: 10 }),
+      cache: new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log: silentLogger, maximumSvids: 10 }),
       apply: (_change, reached) => {
         cursor = reached;
         applied.push(reached?.revision ?? 0);
@@ -252,7 +252,7 @@ describe('EntrySync', () => {
           hasAlternative: () => Promise.resolve(true),
           moveAway: () => Promise.resolve(false),
         },
-        cache: new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log: silentLogger, maximumPrefetched: 10 }),
+        cache: new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log: silentLogger, maximumSvids: 10 }),
         apply: () => undefined,
         cursor: () => undefined,
         reportRefusal: () => undefined,

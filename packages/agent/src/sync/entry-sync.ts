@@ -68,6 +68,11 @@ export class EntrySync {
     return this.#isConnected;
   }
 
+  /** Whether the server tells of changes by itself; otherwise it is asked every few seconds. */
+  get isWatching(): boolean {
+    return this.#isWatching;
+  }
+
   /** When the cache last was in step with the server: as long as a Watch stream lasts, now. */
   get lastSyncAt(): Date | undefined {
     return this.#isConnected && this.#isWatching ? this.#options.clock.now() : this.#lastSyncAt;

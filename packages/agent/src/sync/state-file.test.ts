@@ -1,4 +1,5 @@
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
@@ -108,5 +109,30 @@ describe('StateFile', () => {
     await file.flush();
     expect((await open().load())?.cursor?.revision).toBe(50);
     expect(formatted).toBe(2);
+  });
+
+  it('tries again when it could not be written, with growing pauses, and keeps nobody waiting who flushes', async () => {
+    const clock = new FakeClock();
+    const warnings: string[] = [];
+    const log = Object.assign(Object.create(silentLogger) as typeof silentLogger, {
+      warn: (_fields: object, message: string) => warnings.push(message),
+    });
+    // No file can take the place of a folder.
+    await mkdir(path);
+    const file = new StateFile({ path, clock, log });
+    file.save(() => state);
+    for (const count of [1, 2, 3]) {
+      await waitFor('a failure', () => warnings.length === count && clock.pendingTimers === 1);
+      if (count < 3) await clock.advance(60_000);
+    }
+    expect(warnings[0]).toContain('cannot keep the entries on disk');
+    await file.flush();
+    expect(warnings).toHaveLength(4);
+
+    await rmdir(path);
+    await clock.advance(60_000);
+    await waitFor('the state on disk', () => existsSync(path));
+    expect(warnings).toHaveLength(4);
+    expect(await open().load()).toEqual(state);
   });
 });

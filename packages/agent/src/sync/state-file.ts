@@ -9,6 +9,7 @@ import type { RegistrationEntry } from '@bonafide/shared/registration/registrati
 import { watchResponseFromProto, watchResponseToProto } from '@bonafide/shared/rpc/codec/watch-message';
 import { loadService } from '@bonafide/shared/rpc/load-service';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
+import { Backoff } from '@bonafide/shared/runtime/backoff';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import {
@@ -45,6 +46,8 @@ interface StateFileOptions {
 
 /** All of it is written each time; a server that is told changes all day must not keep the disk busy all day. */
 const PAUSE_MS = 1_000;
+/** A disk that is full now may have room in a minute, and an agent that restarts meanwhile would know less than it was told. */
+const RETRY = { initialMs: 2_000, maximumMs: 60_000 };
 
 export class StateFile {
   readonly #path: string;
@@ -52,6 +55,7 @@ export class StateFile {
   readonly #log: Logger;
   readonly #alarm: Alarm;
   readonly #never = new AbortController().signal;
+  readonly #backoff = new Backoff(RETRY);
   #pending: (() => AuthorizedState) | undefined;
   #writing: Promise<void> | undefined;
   #isHurried = false;
@@ -85,7 +89,7 @@ export class StateFile {
     this.#writing ??= this.#write();
   }
 
-  /** Resolves once everything asked for so far is on disk. */
+  /** Resolves once everything asked for so far is on disk, or could not be written: it is tried again later. */
   async flush(): Promise<void> {
     this.#isHurried = true;
     this.#alarm.ring();
@@ -107,18 +111,35 @@ export class StateFile {
     // Whoever was just told of the change goes first.
     await nextTurn();
     for (let state = this.#take(); state !== undefined; state = this.#take()) {
-      try {
-        await writeFileAtomic(this.#path, formatState(state()));
-        if (!this.#isHurried)
-          await this.#alarm.wait(new Date(this.#clock.now().getTime() + PAUSE_MS), this.#never);
-      } catch (error) {
-        this.#log.warn(
-          { path: this.#path },
-          `cannot keep the entries on disk, they live in memory only: ${errorMessage(error)}`,
-        );
+      const retryInMs = await this.#attempt(state);
+      if (this.#isHurried && retryInMs !== undefined) {
+        this.#clock.schedule(retryInMs, () => {
+          if (this.#pending !== undefined) this.#writing ??= this.#write();
+        });
+        break;
       }
+      if (this.#isHurried) continue;
+      const until = new Date(this.#clock.now().getTime() + (retryInMs ?? PAUSE_MS));
+      await this.#alarm.wait(until, this.#never);
     }
     this.#writing = undefined;
+  }
+
+  /** @returns when to try again; undefined once it is on disk. */
+  async #attempt(state: () => AuthorizedState): Promise<number | undefined> {
+    try {
+      await writeFileAtomic(this.#path, formatState(state()));
+      this.#backoff.reset();
+      return undefined;
+    } catch (error) {
+      this.#pending ??= state;
+      const retryInMs = Math.round(this.#backoff.nextDelayMs());
+      this.#log.warn(
+        { path: this.#path, retryInMs },
+        `cannot keep the entries on disk, they live in memory only: ${errorMessage(error)}`,
+      );
+      return retryInMs;
+    }
   }
 
   #take(): (() => AuthorizedState) | undefined {

@@ -9,7 +9,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { sampleEntry, TRUST_DOMAIN } from '../svid-cache/cache-samples.js';
 import { SvidCache } from '../svid-cache/svid-cache.js';
 import { JwtSvids } from './jwt-svids.js';
-import { TokenServer } from './token-server.js';
+import { TokenServer } from './token-server-samples.js';
 
 const WEB = sampleEntry('web', ['unix:uid:1'], { hint: 'internal' });
 const DB = sampleEntry('db', ['unix:uid:2']);
@@ -23,7 +23,7 @@ let jwtSvids: JwtSvids;
 beforeEach(async () => {
   clock = new FakeClock();
   server = await TokenServer.create(clock);
-  cache = new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log: silentLogger, maximumPrefetched: 0 });
+  cache = new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log: silentLogger, maximumSvids: 0 });
   jwtSvids = create(10);
   tell([WEB, DB]);
 });

@@ -98,7 +98,20 @@ export class JwtSvids {
 
   /** To be called when entries or keys have changed: forgets what may not be handed out any more. */
   review(): void {
-    for (const [key, kept] of this.#kept) if (!this.#isCurrent(kept)) this.#kept.delete(key);
+    const withdrawn: JwtSvid[] = [];
+    for (const [key, kept] of this.#kept) {
+      if (this.#isCurrent(kept)) continue;
+      this.#kept.delete(key);
+      if (this.#options.cache.entry(kept.entry.id) === kept.entry) withdrawn.push(kept.svid);
+    }
+    if (withdrawn.length === 0) return;
+    this.#options.log.info(
+      {
+        count_jwt_svids: withdrawn.length,
+        jwt_authority_key_ids: [...new Set(withdrawn.map(({ keyId }) => keyId))].join(','),
+      },
+      'JWT-SVIDs were removed from the JWT cache because they were issued by a tainted authority',
+    );
   }
 
   #find(key: string, entry: RegistrationEntry): Kept | undefined {

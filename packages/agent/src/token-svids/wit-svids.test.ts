@@ -9,7 +9,7 @@ import { waitFor } from '@bonafide/testing/wait-for';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { sampleEntry, TRUST_DOMAIN } from '../svid-cache/cache-samples.js';
 import { SvidCache } from '../svid-cache/svid-cache.js';
-import { TokenServer } from './token-server.js';
+import { TokenServer } from './token-server-samples.js';
 import { WitSvids } from './wit-svids.js';
 import type { WitIdentity, WitWatch } from './wit-watch.js';
 
@@ -25,7 +25,7 @@ let stopping: AbortController;
 beforeEach(async () => {
   clock = new FakeClock();
   server = await TokenServer.create(clock);
-  cache = new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log: silentLogger, maximumPrefetched: 0 });
+  cache = new SvidCache({ trustDomain: TRUST_DOMAIN, clock, log: silentLogger, maximumSvids: 0 });
   witSvids = new WitSvids({
     cache,
     signer: { sign: (requests) => server.signWits(requests) },

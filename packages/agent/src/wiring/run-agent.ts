@@ -2,18 +2,18 @@
 import { join, resolve } from 'node:path';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
+import { silentNotice, type ServiceNotice } from '@bonafide/shared/runtime/service-notice';
+import type { LiveConfig } from '@bonafide/shared/config/live-config';
+import { liveLog } from '@bonafide/shared/config/live-log';
 import { prepareDataFolder } from '@bonafide/shared/config/data-folder';
-import { checkSocketPath } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
 import { Agent } from '../agent.js';
 import type { AgentConfig } from '../configuration/agent-config.js';
-import { AdminEndpoint } from '../endpoints/admin-endpoint.js';
-import { addSurvivalService } from '../endpoints/admin-survival.js';
-import { inheritedSocket } from '../endpoints/inherited-socket.js';
-import { createWorkloadEndpoint } from '../endpoints/workload-endpoint.js';
+import { DepartedEntries } from '../explain/departed-entries.js';
 import { Quarantine } from '../quarantine/quarantine.js';
 import { AuthorizedEntries } from '../sync/authorized-entries.js';
 import { EntrySync } from '../sync/entry-sync.js';
 import { ServerJwtSigner } from '../sync/sign-jwt-svid.js';
+import { reportSightings } from '../sync/report-sightings.js';
 import { ServerWitSigner } from '../sync/sign-wit-svids.js';
 import { ServerSigner } from '../sync/sign-x509-svids.js';
 import { StateFile } from '../sync/state-file.js';
@@ -24,21 +24,29 @@ import { SvidRenewal } from '../svid-renewal/svid-renewal.js';
 import { isSignedBy, newlyTainted, taintedKeyIds, withdrawnKeyIds } from '../svid-renewal/tainted-svids.js';
 import { JwtSvids } from '../token-svids/jwt-svids.js';
 import { WitSvids } from '../token-svids/wit-svids.js';
-import { agentVersion } from '../version.js';
-import { createWorkloadAttestation } from '../workload-attestation/attest-workload.js';
-import { createWorkloadAttestors } from '../workload-attestation/attestors.js';
+import { SelectorSightings } from '../selector-sightings/selector-sightings.js';
+import { openTracer } from '@bonafide/shared/telemetry/open-tracer';
+import { programVersion } from '@bonafide/shared/runtime/program-version';
+import { AgentMetrics } from '../telemetry/agent-metrics.js';
+import { createFileOutputs } from './file-outputs.js';
+import { createLocalApis } from './local-apis.js';
+import { startMetrics } from './metrics.js';
 import { createServerSide } from './server-side.js';
-import { endpointLimits } from './settings.js';
+import { socketPaths } from './settings.js';
 
 export interface AgentSurroundings {
   readonly clock: Clock;
   readonly log: Logger;
+  /** Undefined: what is configured stays until the agent ends. */
+  readonly live?: LiveConfig<AgentConfig> | undefined;
   /** Stops the agent in good order. */
   readonly signal: AbortSignal;
   /** A number in [0, 1); so that tests are repeatable. */
   readonly random?: () => number;
   /** Of this process, in which a service manager names a socket that it hands over. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Told when workloads are served. */
+  readonly notice?: ServiceNotice;
 }
 
 /**
@@ -46,30 +54,31 @@ export interface AgentSurroundings {
  * @throws BonafideError when the agent cannot start or go on.
  */
 export async function runAgent(config: AgentConfig, surroundings: AgentSurroundings): Promise<void> {
-  const { clock, log, signal, random = Math.random, environment = {} } = surroundings;
+  const { clock, log, signal, random = Math.random, environment = {}, notice = silentNotice } = surroundings;
   const { agent, plugins } = config;
+  addLiveLog(surroundings, config);
   const trustDomain = agent.trust_domain;
-  const version = agentVersion();
+  const version = programVersion();
   const dataDirectory = resolve(agent.data_dir);
   const keepsKeys = plugins.KeyManager.memory === undefined;
   const keyDirectory = resolve(plugins.KeyManager.disk?.directory ?? dataDirectory);
-  log.info({ version, dataDirectory, trustDomain }, 'starting agent');
+  log.info({ version, dataDirectory, trustDomain }, 'Starting agent');
+  notice.status('Waiting for the server to say what workloads are entitled to');
   await prepareDataFolder('data_dir', dataDirectory);
   await prepareDataFolder('KeyManager.disk.directory', keyDirectory);
-  const socketPath = resolve(agent.socket_path);
-  const inheritedFd = inheritedSocket(environment, process.pid);
   // Before a token is spent on an agent that cannot serve.
-  if (inheritedFd === undefined) checkSocketPath(socketPath);
-  const adminSocketPath =
-    agent.admin_socket_path === undefined ? undefined : resolve(agent.admin_socket_path);
-  if (adminSocketPath !== undefined) checkSocketPath(adminSocketPath);
+  const sockets = socketPaths(agent, environment);
 
   const policy = { availabilityTargetSeconds: agent.availability_target, random };
+  const metrics = new AgentMetrics(clock);
+  const traces = await openTracer({
+    ...{ config: config.telemetry.OpenTelemetry, program: 'bonafide-agent', version, clock, log },
+  });
   const cache = new SvidCache({
     trustDomain,
     clock,
     log,
-    maximumPrefetched: agent.x509_svid_cache_max_size,
+    maximumSvids: agent.x509_svid_cache_max_size,
   });
   const side = await createServerSide({
     config,
@@ -81,6 +90,8 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
       if (quarantine.enter(why) && side.attestor.prove !== undefined) side.prover.request();
     },
     policy,
+    metrics,
+    tracer: traces?.tracer,
     random,
     clock,
     log,
@@ -95,7 +106,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const calls = { connection, reportRefusal: reportFailure };
   const renewal = new SvidRenewal({
     cache,
-    signer: new ServerSigner(calls),
+    signer: metrics.meterX509(new ServerSigner(calls)),
     keeping: files?.svids,
     keyType: agent.workload_x509_svid_key_type,
     turn: () => keeper.goesFirst(),
@@ -108,7 +119,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   });
   const jwtSvids = new JwtSvids({
     cache,
-    signer: new ServerJwtSigner(calls),
+    signer: metrics.meterJwt(new ServerJwtSigner(calls)),
     maximumKept: agent.jwt_svid_cache_max_size,
     random,
     clock,
@@ -117,7 +128,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   });
   const witSvids = new WitSvids({
     cache,
-    signer: new ServerWitSigner(calls),
+    signer: metrics.meterWit(new ServerWitSigner(calls)),
     keyType: agent.workload_wit_svid_key_type ?? agent.workload_x509_svid_key_type,
     random,
     clock,
@@ -133,8 +144,10 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
       void renewal.replaceSignedBy(withdrawnKeyIds(before, after));
       const tainted = newlyTainted(before, after);
       if (tainted.size === 0) return;
-      log.warn({ subjectKeyIds: [...tainted] }, 'an authority is tainted; replacing the SVIDs under it');
-      void renewal.replaceSignedBy(tainted);
+      log.warn({ subject_key_ids: [...tainted].join(',') }, 'New tainted X.509 authorities found');
+      void renewal.replaceSignedBy(tainted).then((count) => {
+        log.info({ count }, 'Scheduled rotation for SVID entries due to tainted X.509 authorities');
+      });
       keeper.review();
     },
     log,
@@ -152,11 +165,13 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     },
     log,
   });
+  const departed = new DepartedEntries({ cache, clock });
   const sync = new EntrySync({
     connection,
     cache,
     apply: (change, cursor) => {
       quarantine.leave();
+      departed.note(change);
       entries.apply(change, cursor);
       jwtSvids.review();
       witSvids.review();
@@ -179,44 +194,30 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     clock,
     log,
   });
-  const attestors = createWorkloadAttestors(plugins.WorkloadAttestor, {
-    log,
-    passwdPath: '/etc/passwd',
-    groupPath: '/etc/group',
-  });
-  const endpoint = createWorkloadEndpoint({
-    socketPath,
-    inheritedFd,
-    identities: cache,
-    jwtSvids,
-    witSvids,
-    policy: {
-      allowsUnauthenticatedVerifiers: agent.allow_unauthenticated_verifiers,
-      allowedForeignJwtClaims: agent.allowed_foreign_jwt_claims,
-    },
-    attest: createWorkloadAttestation({ attestors, clock, log }),
-    clock,
-    log,
-    limits: endpointLimits(agent.limits),
-  });
   const survival = new NodeSurvival({
     ...{ cache, keeper, sync, connection, jwtSvids, witSvids, clock },
     targetSeconds: agent.availability_target,
   });
-  const admin =
-    adminSocketPath === undefined
-      ? undefined
-      : new AdminEndpoint({
-          socketPath: adminSocketPath,
-          services: [
-            (server) => {
-              addSurvivalService(server, { survival, log });
-            },
-          ],
-          clock,
-          log,
-        });
+  const sightings = new SelectorSightings({
+    entries: () => cache.entries(),
+    report: (selectors, scope) => reportSightings(calls, selectors, scope),
+    ...{ random, clock, log },
+  });
+  const apis = createLocalApis({
+    live: surroundings.live,
+    ...{ config, sockets, cache, jwtSvids, witSvids, survival, keeper, metrics, clock, log },
+    tracer: traces?.tracer,
+    explained: { departed, renewal, quarantine, connection, sync },
+    onAttested: (selectors) => {
+      sightings.attested(selectors);
+    },
+  });
+  const { live } = surroundings;
+  const fileOutputs = await createFileOutputs({
+    ...{ config, live, cache, jwtSvids, metrics, random, clock, log },
+  });
   const parts = {
+    fileOutputs,
     trust,
     rebootstrap,
     keeper,
@@ -228,10 +229,31 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
     witSvids,
     entries,
     sync,
-    endpoint,
-    admin,
+    endpoint: apis.endpoint,
+    privileged: apis.privileged,
     files,
   };
-  await new Agent({ ...parts, explain, random, clock, log }).run(signal);
-  log.info('agent stopped');
+  const served = await startMetrics(surroundings, {
+    ...{ config, metrics, cache, jwtSvids, witSvids, keeper, sync },
+    isQuarantined: () => quarantine.isActive,
+    connections: () => apis.endpoint.peers(),
+  });
+  const ended = new AbortController();
+  const telling = sightings.run(AbortSignal.any([signal, ended.signal]));
+  surroundings.live?.ready();
+  try {
+    await new Agent({ ...parts, notice, explain, random, clock, log }).run(signal);
+  } finally {
+    ended.abort();
+    await telling;
+    apis.close();
+    await served?.close();
+    await traces?.close();
+  }
+  log.info('Agent stopped gracefully');
+}
+
+function addLiveLog({ live, log }: AgentSurroundings, config: AgentConfig): void {
+  const settings = ({ agent: { log_level: level, log_file: file } }: AgentConfig) => ({ level, file });
+  live?.add(liveLog(log, config, settings, { level: 'agent.log_level', file: 'agent.log_file' }));
 }

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
+import { createRpcClientTelemetry } from '@bonafide/shared/telemetry/rpc-client-telemetry';
+import type { Tracer } from '@bonafide/shared/telemetry/span';
 import { BundleFile } from '../agent-identity/bundle-file.js';
 import { explainFailure } from '../agent-identity/explain-failure.js';
 import { IdentityFile, IdentityMemory } from '../agent-identity/identity-file.js';
@@ -15,6 +17,7 @@ import { createNodeAttestor } from '../node-attestation/attestors.js';
 import type { NodeAttestor } from '../node-attestation/node-attestor.js';
 import { NodeProver } from '../node-attestation/node-prover.js';
 import { ServerTrust } from '../node-attestation/server-trust.js';
+import type { AgentMetrics } from '../telemetry/agent-metrics.js';
 import type { RenewalPolicy } from '../svid-renewal/renewal-time.js';
 import { bootstrapSource, readJoinToken } from './settings.js';
 
@@ -26,6 +29,8 @@ interface ServerSideOptions {
   readonly isTainted: (svid: X509Svid) => boolean;
   readonly onQuarantined: (why: string) => void;
   readonly policy: RenewalPolicy;
+  readonly metrics: AgentMetrics;
+  readonly tracer: Tracer | undefined;
   readonly random: () => number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -44,11 +49,27 @@ export interface ServerSide {
 }
 
 export async function createServerSide(options: ServerSideOptions): Promise<ServerSide> {
-  const { clock, config, dataDirectory, isTainted, keyDirectory, log, onQuarantined, policy, random } =
-    options;
+  const {
+    clock,
+    config,
+    dataDirectory,
+    isTainted,
+    keyDirectory,
+    log,
+    metrics,
+    onQuarantined,
+    policy,
+    random,
+    tracer,
+  } = options;
   const { agent, plugins } = config;
   const trustDomain = agent.trust_domain;
-  const connection = new ServerConnection({ addresses: agent.servers, trustDomain, random });
+  const connection = new ServerConnection({
+    addresses: agent.servers,
+    trustDomain,
+    random,
+    interceptors: [createRpcClientTelemetry({ metrics: metrics.client, tracer, clock, log })],
+  });
   const trust = new ServerTrust({
     source: bootstrapSource(agent),
     trustDomain,
@@ -79,7 +100,9 @@ export async function createServerSide(options: ServerSideOptions): Promise<Serv
       keyDirectory === undefined
         ? new IdentityMemory()
         : new IdentityFile({ path: join(keyDirectory, 'agent-svid.json'), trustDomain, log }),
-    attest: createAttestation({ connection, attestor, trust, rebootstrap, trustDomain, log }),
+    attest: metrics.meterNodeAttestation(
+      createAttestation({ connection, attestor, trust, rebootstrap, trustDomain, log }),
+    ),
     canAttest: () => !attestor.isSpent,
     isTainted,
     onQuarantined: ({ message }) => {
@@ -100,6 +123,7 @@ export async function createServerSide(options: ServerSideOptions): Promise<Serv
     attestor,
     reportRefusal: reportFailure,
     onQuarantined,
+    onProof: metrics.nodeProof.bind(metrics),
     explain,
     random,
     clock,

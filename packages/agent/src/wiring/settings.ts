@@ -2,8 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { errorMessage, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import { checkSocketPath } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
 import type { AgentConfig } from '../configuration/agent-config.js';
-import type { EndpointLimits } from '../endpoints/endpoint-limits.js';
+import { endpointLimits, type EndpointLimits } from '../endpoints/endpoint-limits.js';
+import { inheritedSocket } from '../endpoints/inherited-socket.js';
 import type { BootstrapSource } from '../node-attestation/bootstrap-bundle.js';
 
 type AgentSettings = AgentConfig['agent'];
@@ -32,13 +34,38 @@ export async function readJoinToken(agent: AgentSettings): Promise<string | unde
   return token;
 }
 
-export function endpointLimits(limits: AgentSettings['limits']): Partial<EndpointLimits> {
-  return Object.fromEntries(
+export interface SocketPaths {
+  readonly workloadApi: string;
+  /** A listening socket that was handed to this process, in place of that path. */
+  readonly inheritedFd: number | undefined;
+  /** Undefined: none is configured. */
+  readonly admin: string | undefined;
+}
+
+/** @throws BonafideError `invalid_argument` when a path cannot be that of a socket. */
+export function socketPaths(
+  agent: AgentSettings,
+  environment: Readonly<Record<string, string | undefined>>,
+): SocketPaths {
+  const workloadApi = resolve(agent.socket_path);
+  const inheritedFd = inheritedSocket(environment, process.pid);
+  if (inheritedFd === undefined) checkSocketPath(workloadApi);
+  const admin = agent.admin_socket_path === undefined ? undefined : resolve(agent.admin_socket_path);
+  if (admin !== undefined) checkSocketPath(admin);
+  return { workloadApi, inheritedFd, admin };
+}
+
+/** With what is not configured as the number of files that the agent may have open allows. */
+export function configuredLimits(limits: AgentSettings['limits']): EndpointLimits {
+  const set: Partial<EndpointLimits> = Object.fromEntries(
     Object.entries({
       maxConnections: limits.max_connections,
       maxConnectionsPerUid: limits.max_connections_per_uid,
       maxStreamsPerConnection: limits.max_streams_per_connection,
       maxStreamsPerUid: limits.max_streams_per_uid,
+      callsPerSecondPerUid: limits.calls_per_second_per_uid,
+      maxAttestationsPerUid: limits.max_attestations_per_uid,
     }).filter(([, value]) => value !== undefined),
   );
+  return endpointLimits(set);
 }

@@ -10,13 +10,13 @@ import type { StreamProfile } from './workload-calls.js';
 
 interface BundleStreamOptions {
   readonly identities: Pick<WorkloadIdentities, 'follow'>;
-  /** Whether whoever has no identity is given our own bundle. */
-  readonly allowsUnauthenticatedVerifiers: boolean;
+  /** Whether whoever has no identity is given our own bundle; looked at each time that there is one to give. */
+  readonly policy: { readonly allowsUnauthenticatedVerifiers: boolean };
 }
 
 /** @param encode is given bundles of which our own is one. */
 export function createBundleStream(
-  { identities, allowsUnauthenticatedVerifiers }: BundleStreamOptions,
+  { identities, policy }: BundleStreamOptions,
   encode: (bundles: WorkloadBundles) => Buffer,
 ): StreamProfile<object, WorkloadEntries> {
   const encoded = new EncodedOnce<WorkloadEntries>(encode);
@@ -26,7 +26,7 @@ export function createBundleStream(
         feed.push(update);
       }),
     encode: (update, caller) => {
-      if (update.entries.length === 0 && !allowsUnauthenticatedVerifiers) throw caller.noIdentity();
+      if (update.entries.length === 0 && !policy.allowsUnauthenticatedVerifiers) throw caller.noIdentity();
       requireOwnBundle(update);
       return encoded.bytes(update);
     },

@@ -3,7 +3,6 @@ import { formatJwkSet } from '@bonafide/shared/bundle/jwk-set';
 import { hasReason, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { verifyJwtSvid, type VerifiedJwtSvid } from '@bonafide/shared/jwt/verify-jwt-svid';
 import type { JsonObject } from '@bonafide/shared/jwt/unique-json';
-import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { structToProto } from '@bonafide/shared/rpc/codec/struct';
 import type { JWTSVIDRequest__Output } from '@bonafide/shared/rpc/gen/JWTSVIDRequest';
 import type { JWTSVIDResponse } from '@bonafide/shared/rpc/gen/JWTSVIDResponse';
@@ -16,6 +15,7 @@ import { parseSpiffeId, trustDomainOf } from '@bonafide/shared/spiffe-id/spiffe-
 import type { WorkloadIdentities } from '../svid-cache/workload-identities.js';
 import type { JwtSvids } from '../token-svids/jwt-svids.js';
 import { createBundleStream } from './bundle-stream.js';
+import { checkAudiences, grantedJwtSvids } from './granted-jwt-svids.js';
 import { bundleTexts, requestedEntries } from './token-requests.js';
 import { uniqueHints } from './unique-hints.js';
 import type { WorkloadApiPolicy } from './workload-api.js';
@@ -32,10 +32,6 @@ interface JwtProfileOptions {
 type Methods = Record<'FetchJWTBundles' | 'FetchJWTSVID' | 'ValidateJWTSVID', Handler>;
 
 const { definition } = loadService('SpiffeWorkloadAPI');
-const MOST_AUDIENCES = 100;
-const LONGEST_AUDIENCE_BYTES = 1024;
-/** Of all of them: a token with more would be too long for those who are to read it. */
-const MOST_AUDIENCE_BYTES = 16 * 1024;
 /** Section 6.2.3: what SPIFFE itself defines. */
 const SPIFFE_CLAIMS: readonly string[] = ['sub', 'exp', 'aud'];
 
@@ -47,14 +43,9 @@ export function createJwtProfile(
     FetchJWTSVID: calls.unary<JWTSVIDRequest__Output, JWTSVIDResponse>(
       checkFetch,
       async ({ audience, spiffeId }, caller) => {
-        const requested = (): readonly RegistrationEntry[] =>
-          requestedEntries(identities.matching(caller.selectors).entries, spiffeId);
-        const fetched = await Promise.all(
-          requested().map(async (entry) => ({ entry, svid: await jwtSvids.fetch(entry, audience) })),
+        const answered = await grantedJwtSvids(jwtSvids, audience, () =>
+          requestedEntries(identities.matching(caller.selectors).entries, spiffeId),
         );
-        // What was taken from the caller while the server was asked is not handed out any more.
-        const granted = new Set(requested().map(identityKey));
-        const answered = fetched.filter(({ entry }) => granted.has(identityKey(entry)));
         if (answered.length === 0) throw caller.noIdentity();
         const hints = uniqueHints(
           answered.map(({ entry }) => entry),
@@ -70,7 +61,7 @@ export function createJwtProfile(
       },
     ),
     FetchJWTBundles: calls.stream(
-      createBundleStream({ identities, ...policy }, (update) =>
+      createBundleStream({ identities, policy }, (update) =>
         definition.FetchJWTBundles.responseSerialize({
           bundles: bundleTexts(update, (bundle) => Buffer.from(formatJwkSet(bundle.jwtAuthorities))),
         }),
@@ -95,28 +86,8 @@ export function createJwtProfile(
 }
 
 function checkFetch({ audience, spiffeId }: JWTSVIDRequest__Output): void {
-  if (audience.length === 0) throw invalidArgument('audience must be specified');
-  if (audience.length > MOST_AUDIENCES) {
-    throw invalidArgument(
-      `${audience.length} audiences are too many; at most ${MOST_AUDIENCES} are accepted`,
-    );
-  }
-  for (const name of audience) {
-    if (name === '' || Buffer.byteLength(name) > LONGEST_AUDIENCE_BYTES) {
-      throw invalidArgument(`an audience is text of 1 to ${LONGEST_AUDIENCE_BYTES} bytes`);
-    }
-  }
-  const bytes = audience.reduce((sum, name) => sum + Buffer.byteLength(name), 0);
-  if (bytes > MOST_AUDIENCE_BYTES) {
-    throw invalidArgument(
-      `the audiences have ${bytes} bytes; at most ${MOST_AUDIENCE_BYTES} in all are accepted`,
-    );
-  }
+  checkAudiences(audience);
   if (spiffeId !== '') parseSpiffeId(spiffeId);
-}
-
-function identityKey({ id, spiffeId }: RegistrationEntry): string {
-  return `${id} ${spiffeId}`;
 }
 
 function checkValidation({ audience, svid }: ValidateJWTSVIDRequest__Output): void {

@@ -62,7 +62,7 @@ export function createWitProfile(
       },
     }),
     FetchWITBundles: calls.stream(
-      createBundleStream({ identities, ...policy }, (update) =>
+      createBundleStream({ identities, policy }, (update) =>
         definition.FetchWITBundles.responseSerialize({
           bundles: bundleTexts(update, (bundle) => formatJwkSet(bundle.witAuthorities)),
         }),

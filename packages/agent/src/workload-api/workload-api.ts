@@ -1,11 +1,12 @@
 /** The SPIFFE Workload API: every profile, for every caller whose process can be attested. */
-import type { MethodDefinition, Server } from '@grpc/grpc-js';
+import type { Server } from '@grpc/grpc-js';
 import { loadService } from '@bonafide/shared/rpc/load-service';
 import type { WorkloadIdentities } from '../svid-cache/workload-identities.js';
 import type { JwtSvids } from '../token-svids/jwt-svids.js';
 import type { WitSvids } from '../token-svids/wit-svids.js';
 import { createJwtProfile } from './jwt-profile.js';
 import { createWitProfile } from './wit-profile.js';
+import { sendingBytes } from './sending-bytes.js';
 import { WorkloadCalls, type WorkloadCallsOptions } from './workload-calls.js';
 import { createX509Profile } from './x509-profile.js';
 
@@ -27,11 +28,12 @@ const { definition } = loadService('SpiffeWorkloadAPI');
 
 export class WorkloadApi {
   readonly #options: WorkloadApiOptions;
-  readonly #calls: WorkloadCalls;
+  /** For whatever else is served to the same callers, within the same limits. */
+  readonly calls: WorkloadCalls;
 
   constructor(options: WorkloadApiOptions) {
     this.#options = options;
-    this.#calls = new WorkloadCalls(options);
+    this.calls = new WorkloadCalls(options);
   }
 
   addTo(server: Server): void {
@@ -46,21 +48,14 @@ export class WorkloadApi {
         FetchWITBundles: sendingBytes(FetchWITBundles),
       },
       {
-        ...createX509Profile(this.#calls, this.#options),
-        ...createJwtProfile(this.#calls, this.#options),
-        ...createWitProfile(this.#calls, this.#options),
+        ...createX509Profile(this.calls, this.#options),
+        ...createJwtProfile(this.calls, this.#options),
+        ...createWitProfile(this.calls, this.#options),
       },
     );
   }
 
   endStreams(): void {
-    this.#calls.endStreams();
+    this.calls.endStreams();
   }
-}
-
-/** Its messages are encoded already. */
-function sendingBytes<Request extends object, Response extends object>(
-  method: MethodDefinition<Request, Response>,
-): MethodDefinition<Request, Buffer> {
-  return { ...method, responseSerialize: (bytes) => bytes, responseDeserialize: (bytes) => bytes };
 }

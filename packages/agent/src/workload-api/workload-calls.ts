@@ -1,24 +1,28 @@
 /** What all profiles of the Workload API have in common: who calls, how much one user may ask at once, and streams that follow changes. */
-import type { Server, ServerWritableStream } from '@grpc/grpc-js';
+import type { Server, ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js';
 import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
-import { formatSelector, type Selector } from '@bonafide/shared/registration/selector';
+import type { Selector } from '@bonafide/shared/registration/selector';
 import { callContexts, type CallContext, type ContextOf } from '@bonafide/shared/rpc/call-context';
-import { serverStreamHandler, unaryHandler } from '@bonafide/shared/rpc/handler';
-import type { Clock } from '@bonafide/shared/runtime/clock';
+import { bidiHandler, serverStreamHandler, unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { RefusalLog } from '@bonafide/shared/runtime/refusal-log';
-import { CallerQuota } from '../endpoints/caller-quota.js';
+import { currentSpan } from '@bonafide/shared/telemetry/tracer';
 import { peerOf } from '../endpoints/peer-interceptor.js';
 import type { Peer } from '../endpoints/peer.js';
+import { deliverUpdates } from '../streams/deliver-updates.js';
+import { StreamEnds } from '../streams/stream-ends.js';
 import type { Subscription } from '../svid-cache/workload-identities.js';
-import type { WorkloadAttestation } from '../workload-attestation/attest-workload.js';
-import { LatestOnly } from './latest-only.js';
+import type { AttestationCall, WorkloadAttestation } from '../workload-attestation/attest-workload.js';
+import { loggedSelectors, type SelectorLogging } from '../workload-attestation/shown-selectors.js';
+import { CallLimits, type CallLimitsOptions } from './call-limits.js';
+import { converse, type Conversation, type ConversationFeed } from './conversation.js';
 
-export interface WorkloadCallsOptions {
+export interface WorkloadCallsOptions extends CallLimitsOptions {
   readonly attest: WorkloadAttestation;
-  readonly maxStreamsPerUid: number;
-  readonly clock: Clock;
-  readonly log: Logger;
+  /** Told of the selectors of each caller that was attested. */
+  readonly onAttested?: ((selectors: readonly Selector[]) => void) | undefined;
+  /** Without values that may be secrets, unless told. */
+  readonly selectorLogging?: (() => SelectorLogging) | undefined;
 }
 
 interface WorkloadCall extends CallContext {
@@ -28,6 +32,11 @@ interface WorkloadCall extends CallContext {
 /** A caller that was attested. */
 export interface Caller {
   readonly selectors: readonly Selector[];
+  readonly credentials: Peer['credentials'];
+  /** Of the call. */
+  readonly log: Logger;
+  /** Fires when the call is over. */
+  readonly signal: AbortSignal;
   /** To be thrown when the caller is entitled to nothing; the log tells why. */
   noIdentity(): BonafideError;
 }
@@ -52,22 +61,25 @@ export type Handler = Implementation[string];
 export class WorkloadCalls {
   readonly #options: WorkloadCallsOptions;
   readonly #contextOf: ContextOf<WorkloadCall>;
-  readonly #refusals: RefusalLog<'no_identity' | 'streams'>;
-  readonly #streams: CallerQuota;
-  /** What ends each open stream. */
-  readonly #open = new Set<(error: BonafideError) => void>();
+  readonly #refusals: RefusalLog<'no_identity'>;
+  readonly #limits: CallLimits;
+  readonly #streams = new StreamEnds();
 
   constructor(options: WorkloadCallsOptions) {
     this.#options = options;
     const contextOf = callContexts(options.log);
-    this.#contextOf = (call) => ({ ...contextOf(call), peer: peerOf(call) });
+    this.#contextOf = (call) => {
+      const peer = peerOf(call);
+      currentSpan()?.set({ 'bonafide.peer.uid': peer.credentials.uid });
+      return { ...contextOf(call), peer };
+    };
     this.#refusals = new RefusalLog(options);
-    this.#streams = new CallerQuota(options.maxStreamsPerUid);
+    this.#limits = new CallLimits(options);
   }
 
   /** Ends every open stream, so that its client looks for the next agent on the same socket. */
   endStreams(): void {
-    for (const end of this.#open) end(new BonafideError('unavailable', 'the agent is shutting down'));
+    this.#streams.endAll();
   }
 
   /** @param check refuses requests that need no look at the caller. */
@@ -76,10 +88,24 @@ export class WorkloadCalls {
     answer: (request: Request, caller: Caller) => Promise<Response>,
   ): ReturnType<typeof unaryHandler<Request, Response, WorkloadCall>> {
     return unaryHandler(this.#contextOf, (request, _call, context) =>
-      this.#within(context, async () => {
+      this.#limits.within(context, async () => {
         check(request);
         const response = await answer(request, await this.#attest(context));
         assertAlive(context.peer);
+        return response;
+      }),
+    );
+  }
+
+  /** Of a caller that is not attested here, but looked at by `answer`; within the same limits. */
+  examined<Request, Response>(
+    answer: (request: Request, peer: Peer, call: AttestationCall) => Promise<Response>,
+  ): ReturnType<typeof unaryHandler<Request, Response, WorkloadCall>> {
+    return unaryHandler(this.#contextOf, (request, _call, context) =>
+      this.#limits.within(context, async () => {
+        const { peer } = context;
+        const response = await this.#limits.inTurn(context, () => answer(request, peer, context));
+        assertAlive(peer);
         return response;
       }),
     );
@@ -90,23 +116,17 @@ export class WorkloadCalls {
     profile: StreamProfile<Request, Update>,
   ): ReturnType<typeof serverStreamHandler<Request, Buffer, WorkloadCall>> {
     return serverStreamHandler(this.#contextOf, (request, call, context) =>
-      this.#within(context, () => this.#deliver(request, call, profile, context)),
+      this.#limits.within(context, () => this.#deliver(request, call, profile, context)),
     );
   }
 
-  async #within<Answer>({ peer }: WorkloadCall, work: () => Promise<Answer>): Promise<Answer> {
-    const { uid, pid } = peer.credentials;
-    const leave = this.#streams.enter(uid);
-    if (leave === undefined) {
-      const message = `user ${uid} has ${this.#streams.limit} streams open, which is as many as one user may have`;
-      this.#refusals.warn('streams', { uid, pid }, `refused a stream: ${message}`);
-      throw new BonafideError('resource_exhausted', message);
-    }
-    try {
-      return await work();
-    } finally {
-      leave();
-    }
+  /** Both ends speak; the caller is attested once, before its first request is read. */
+  conversation<Request, Response>(
+    begin: (caller: Caller, feed: ConversationFeed) => Conversation<Request, Response>,
+  ): ReturnType<typeof bidiHandler<Request, Response, WorkloadCall>> {
+    return bidiHandler(this.#contextOf, (call, context) =>
+      this.#limits.within(context, () => this.#converse(call, begin, context)),
+    );
   }
 
   async #deliver<Request, Update>(
@@ -117,56 +137,64 @@ export class WorkloadCalls {
   ): Promise<void> {
     const { peer, signal } = context;
     const caller = await this.#attest(context);
-    let end: (error: unknown) => void = () => undefined;
-    const ended = new Promise<never>((_, reject) => {
-      end = reject;
-    });
-    ended.catch(() => undefined); // when the call ends before anybody waits for it, what `follow` throws is the answer
-    let sent: Buffer | undefined;
-    const latest = new LatestOnly<Update>((update, taken) => {
-      try {
-        assertAlive(peer);
-        const message = profile.encode(update, caller);
-        if (sent?.equals(message) === true) {
-          taken();
-          return;
-        }
-        sent = message;
-        call.write(message, taken); // called back once it has left for the network; never when the call is over
-      } catch (error) {
-        end(error);
-      }
-    });
-    const onOver = (): void => {
-      end(new BonafideError('cancelled', 'the call is over'));
-    };
-    if (signal.aborted) onOver();
-    signal.addEventListener('abort', onOver, { once: true });
-    this.#open.add(end);
-    let subscription: Subscription | undefined;
-    try {
-      const feed: Feed<Update> = {
-        push: (update) => {
-          latest.set(update);
+    await deliverUpdates<Update>(
+      { call, signal, streams: this.#streams },
+      {
+        follow: (push, end) => profile.follow(request, caller, { push, fail: end }),
+        encode: (update) => {
+          assertAlive(peer);
+          return profile.encode(update, caller);
         },
-        fail: end,
-      };
-      subscription = profile.follow(request, caller, feed);
-      await ended;
+      },
+    );
+  }
+
+  async #converse<Request, Response>(
+    call: ServerDuplexStream<Request, Response>,
+    begin: (caller: Caller, feed: ConversationFeed) => Conversation<Request, Response>,
+    context: WorkloadCall,
+  ): Promise<void> {
+    const caller = await this.#attest(context);
+    const { end, ended, release } = this.#streams.open(context.signal);
+    try {
+      await converse({
+        call,
+        begin: (feed) => begin(caller, feed),
+        check: () => {
+          assertAlive(context.peer);
+        },
+        end,
+        ended,
+      });
     } finally {
-      this.#open.delete(end);
-      subscription?.close();
+      release();
     }
   }
 
-  async #attest({ peer, requestId, signal }: WorkloadCall): Promise<Caller> {
+  async #attest(context: WorkloadCall): Promise<Caller> {
+    const { log, peer, requestId, signal } = context;
     try {
-      const selectors = await this.#options.attest(peer.holdProcess(), { requestId, signal });
+      const selectors = await this.#limits.inTurn(context, () =>
+        this.#options.attest(peer.holdProcess(), { requestId, signal }),
+      );
+      this.#options.onAttested?.(selectors);
       return {
         selectors,
+        credentials: peer.credentials,
+        log,
+        signal,
         noIdentity: () => {
-          const fields = { requestId, ...peer.credentials, selectors: selectors.map(formatSelector) };
-          this.#refusals.warn('no_identity', fields, 'no entry matches the caller: no identity issued');
+          const shown = loggedSelectors(selectors, this.#options.selectorLogging?.() ?? 'redacted');
+          const { pid } = peer.credentials;
+          this.#refusals.warn(
+            'no_identity',
+            {
+              request_id: requestId,
+              ...peer.credentials,
+              ...(shown === undefined ? {} : { selectors: shown }),
+            },
+            `no entry matches the caller: no identity issued; 'bonafide-agent explain --pid ${pid}' tells why`,
+          );
           return new BonafideError('permission_denied', 'no identity issued');
         },
       };

@@ -31,7 +31,7 @@ export function createX509Profile(
       },
     }),
     FetchX509Bundles: calls.stream(
-      createBundleStream({ identities, ...policy }, (update) => responses.bundles(update)),
+      createBundleStream({ identities, policy }, (update) => responses.bundles(update)),
     ),
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
-import { formatSelector, parseSelector } from '@bonafide/shared/registration/selector';
+import { formatSelector, parseSelector, type Selector } from '@bonafide/shared/registration/selector';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { createWorkloadAttestation } from './attest-workload.js';
@@ -16,7 +16,7 @@ class FakeProcess implements HeldProcess {
   closed = 0;
 
   isAlive(): boolean {
-    return this.alive;
+    return this.alive && this.closed === 0; // as of a process that is held by its pid
   }
 
   close(): void {
@@ -90,8 +90,41 @@ describe('attesting a workload', () => {
     const { attest, log } = setUp({ good: proves('good:1'), bad: fails(error) });
     expect(await attest()).toEqual(['good:1']);
     expect(log.error).toHaveBeenCalledExactlyOnceWith(
-      { requestId: 'request-1', attestor: 'bad', pid: 42, err: error },
+      { request_id: 'request-1', attestor: 'bad', pid: 42, err: error },
       'workload attestor failed',
+    );
+  });
+
+  it.each<[string, unknown]>([
+    ['nothing', undefined],
+    ['text', 'unix:uid:0'],
+    ['a list of text', ['unix:uid:0']],
+    ['an empty place', [null]],
+    ['no type', [{ type: '', value: 'uid:0' }]],
+    ['a type that would pass for another', [{ type: 'unix:uid', value: '0' }]],
+    ['a value that is no text', [{ type: 'unix', value: { toString: () => 'uid:0' } }]],
+  ])('does without one that gives %s for selectors, and says so', async (_name, rubbish) => {
+    const attestor = { attest: () => Promise.resolve(rubbish as readonly Selector[]) };
+    const { attest, log } = setUp({ good: proves('good:1'), bad: attestor });
+    expect(await attest()).toEqual(['good:1']);
+    const fields = expect.objectContaining({ request_id: 'request-1', attestor: 'bad' }) as unknown;
+    expect(log.error).toHaveBeenCalledExactlyOnceWith(fields, 'workload attestor failed');
+  });
+
+  it('does without one that throws before it promises anything', async () => {
+    const thrower: WorkloadAttestor = {
+      attest: () => {
+        throw new Error('at once');
+      },
+    };
+    const { attest, log, process } = setUp({ good: proves('good:1'), bad: thrower });
+    expect(await attest()).toEqual(['good:1']);
+    expect(log.error).toHaveBeenCalledTimes(1);
+    await vi.waitFor(
+      () => {
+        expect(process.closed).toBe(1);
+      },
+      { timeout: 30_000 },
     );
   });
 

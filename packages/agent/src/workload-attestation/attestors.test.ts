@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { attestorHost } from './attestor-host-samples.js';
 import { createWorkloadAttestors, WORKLOAD_ATTESTORS, workloadAttestorsConfigSchema } from './attestors.js';
 
-const host = { log: silentLogger, passwdPath: '/etc/passwd', groupPath: '/etc/group' };
+const host = attestorHost();
 
 describe('workload attestors', () => {
   it('runs those that the configuration names', () => {
@@ -19,7 +19,7 @@ describe('workload attestors', () => {
   });
 
   it.each([
-    [{ docker: {} }, 'docker'],
+    [{ dockerd: {} }, 'dockerd'],
     [{ unix: { discover_path: true } }, 'discover_path'],
     [{ unix: { workload_size_limit: '1M' } }, 'workload_size_limit'],
     [{ unix: { workload_size_limit: 1.5 } }, 'workload_size_limit'],

@@ -1,12 +1,35 @@
-/** The table of workload attestors: add one here, and configuration, documentation and start-up know it. */
+/** The workload attestors that are built in, by the name under which the configuration asks for them: add one here. */
 import { z } from 'zod';
+import { docker } from './docker/docker.js';
+import { k8s } from './k8s/k8s.js';
+import { podman } from './podman/podman.js';
+import { systemd } from './systemd/systemd.js';
 import { unix } from './unix.js';
-import type { WorkloadAttestor, WorkloadAttestorHost, WorkloadAttestorPlugin } from './workload-attestor.js';
+import type {
+  AnyWorkloadAttestorPlugin,
+  WorkloadAttestor,
+  WorkloadAttestorHost,
+} from './workload-attestor.js';
 
-export const WORKLOAD_ATTESTORS = { unix } satisfies Record<string, WorkloadAttestorPlugin>;
+export const WORKLOAD_ATTESTORS = {
+  docker,
+  k8s,
+  podman,
+  systemd,
+  unix,
+} as const satisfies Record<string, AnyWorkloadAttestorPlugin>;
+
+type AttestorName = keyof typeof WORKLOAD_ATTESTORS;
+type SchemaOf<Name extends AttestorName> = (typeof WORKLOAD_ATTESTORS)[Name]['configSchema'];
+
+const NAMES = Object.keys(WORKLOAD_ATTESTORS) as AttestorName[];
 
 /** The `WorkloadAttestor` part of the agent's configuration: an attestor runs when it is named. */
-export const workloadAttestorsConfigSchema = z.strictObject({ unix: unix.configSchema.optional() });
+export const workloadAttestorsConfigSchema = z.strictObject(
+  Object.fromEntries(NAMES.map((name) => [name, WORKLOAD_ATTESTORS[name].configSchema.optional()])) as {
+    readonly [Name in AttestorName]: z.ZodOptional<SchemaOf<Name>>;
+  },
+);
 export type WorkloadAttestorsConfig = z.output<typeof workloadAttestorsConfigSchema>;
 
 /** The attestors that the configuration names, by name. */
@@ -15,6 +38,10 @@ export function createWorkloadAttestors(
   host: WorkloadAttestorHost,
 ): ReadonlyMap<string, WorkloadAttestor> {
   const attestors = new Map<string, WorkloadAttestor>();
-  if (config.unix !== undefined) attestors.set('unix', WORKLOAD_ATTESTORS.unix.create(config.unix, host));
+  for (const name of NAMES) {
+    const plugin: AnyWorkloadAttestorPlugin = WORKLOAD_ATTESTORS[name];
+    // What the schema of the same plugin made.
+    if (config[name] !== undefined) attestors.set(name, plugin.create(config[name] as never, host));
+  }
   return attestors;
 }

@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { formatSelector } from '@bonafide/shared/registration/selector';
-import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { canRunAsOthers, spawnAs, type Account } from '@bonafide/testing/run-as';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { waitFor } from '@bonafide/testing/wait-for';
 import type { AttestedProcess } from './attested-process.js';
+import { attestorHost } from './attestor-host-samples.js';
 import { unix } from './unix.js';
 
 const signal = new AbortController().signal;
@@ -33,11 +33,10 @@ async function attest(
   process: AttestedProcess,
   config: Record<string, unknown> = {},
 ): Promise<readonly string[]> {
-  const host = {
-    log: silentLogger,
+  const host = attestorHost({
     passwdPath: directory.join('passwd'),
     groupPath: directory.join('group'),
-  };
+  });
   const selectors = await unix.create(unix.configSchema.parse(config), host).attest(process, signal);
   return selectors.map(formatSelector);
 }

@@ -21,7 +21,7 @@ const configSchema = z.strictObject({
 export const unix = {
   configSchema,
   create: (config, host): WorkloadAttestor => new UnixAttestor(config, host),
-} satisfies WorkloadAttestorPlugin<typeof configSchema>;
+} satisfies WorkloadAttestorPlugin<z.output<typeof configSchema>>;
 
 class UnixAttestor implements WorkloadAttestor {
   readonly #config: z.output<typeof configSchema>;

@@ -6,6 +6,7 @@ import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { acmeAccountSchema } from '@bonafide/shared/serving-certificate/acme/acme-account-schema';
 import { parseDomain } from '@bonafide/shared/serving-certificate/domain-name';
 import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
+import { servableBy, telemetrySchema } from '@bonafide/shared/telemetry/telemetry-config';
 import { z } from 'zod';
 import { parseSocketAddress } from './socket-address.js';
 
@@ -74,6 +75,7 @@ const fileSchema = z.strictObject({
     .optional(),
   file: z.strictObject({ path, poll_interval: pollInterval }).optional(),
   health_checks: healthSchema.optional(),
+  telemetry: telemetrySchema.omit({ OpenTelemetry: true }).superRefine(servableBy('oidc')).prefault({}),
   jwt_issuer: parsedString(parseWebUrl).optional(),
   jwks_uri: parsedString(parseWebUrl).optional(),
   server_path_prefix: urlPath.default('/'),

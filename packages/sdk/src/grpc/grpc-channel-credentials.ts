@@ -2,7 +2,7 @@
 import { credentials, type ChannelCredentials } from '@grpc/grpc-js';
 import type { Authorizer } from '../tls/authorizer.js';
 import { tlsClientOptions } from '../tls/tls-client-options.js';
-import type { X509Identity } from '../x509-source.js';
+import type { X509Identity, X509Trust } from '../x509-source.js';
 
 /**
  * Each connection of the channel presents the SVID of its moment; one that is open lives on through updates of the source. Channels
@@ -10,7 +10,10 @@ import type { X509Identity } from '../x509-source.js';
  * @example
  * const client = new GreeterClient('greeter.internal:8443', grpcChannelCredentials(source, authorizeId('spiffe://example.org/greeter')));
  */
-export function grpcChannelCredentials(source: X509Identity, authorizer: Authorizer): ChannelCredentials {
+export function grpcChannelCredentials(
+  source: X509Identity | X509Trust,
+  authorizer: Authorizer,
+): ChannelCredentials {
   const { secureContext, checkServerIdentity } = tlsClientOptions(source, authorizer);
   return credentials.createFromSecureContext(secureContext, {
     checkServerIdentity,

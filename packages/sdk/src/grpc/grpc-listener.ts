@@ -4,22 +4,16 @@
  */
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import type { Server as TlsServer } from 'node:tls';
-import {
-  ServerCredentials,
-  type Server,
-  type ServerDuplexStream,
-  type ServerReadableStream,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-} from '@grpc/grpc-js';
+import { ServerCredentials, type Server, type ServerUnaryCall } from '@grpc/grpc-js';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { systemClock, sleep } from '@bonafide/shared/runtime/clock';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { Authorizer } from '../tls/authorizer.js';
 import { createTlsServer } from '../tls/create-servers.js';
 import { spiffeIdOfCertificate } from '../tls/peer-spiffe-id.js';
-import type { X509Identity } from '../x509-source.js';
+import type { ServerIdentity } from '../tls/server-identity.js';
 
+/** Stands before a gRPC server. */
 export interface GrpcListener extends AsyncDisposable {
   /** The TLS server in front, for its events: 'tlsClientError' tells of refused clients. */
   readonly tlsServer: TlsServer;
@@ -38,7 +32,7 @@ export interface GrpcListener extends AsyncDisposable {
  */
 export function createGrpcListener(
   server: Server,
-  source: X509Identity,
+  source: ServerIdentity,
   authorizer: Authorizer,
 ): GrpcListener {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -92,17 +86,22 @@ export function createGrpcListener(
   };
 }
 
-type AnyServerCall =
-  | ServerUnaryCall<unknown, unknown>
-  | ServerReadableStream<unknown, unknown>
-  | ServerWritableStream<unknown, unknown>
-  | ServerDuplexStream<unknown, unknown>;
+/** A call on either side; `getAuthContext` is part of every one of @grpc/grpc-js. */
+export interface AuthenticatedCall {
+  /** What is known of the connection that the call travels on. */
+  getAuthContext(): AuthContext | null;
+}
+
+type AuthContext = ReturnType<ServerUnaryCall<unknown, unknown>['getAuthContext']>;
 
 /**
- * Who calls: for handlers of a gRPC server behind `createGrpcListener`. Undefined for a call that came in any other way, or whose
- * connection has ended.
+ * Who is at the other end. For handlers and interceptors of a server behind `createGrpcListener`: who calls. For clients with
+ * `grpcChannelCredentials`: who answers, once the call has its first metadata or message. Undefined for a call that came in any other way,
+ * or whose connection has ended.
+ * @example
+ * const call = client.greet({ name: 'x' }, (error, reply) => console.log(grpcPeerSpiffeId(call), reply));
  */
-export function grpcPeerSpiffeId(call: Pick<AnyServerCall, 'getAuthContext'>): SpiffeId | undefined {
-  const certificate = call.getAuthContext().sslPeerCertificate;
+export function grpcPeerSpiffeId(call: AuthenticatedCall): SpiffeId | undefined {
+  const certificate = call.getAuthContext()?.sslPeerCertificate;
   return certificate === undefined ? undefined : spiffeIdOfCertificate(certificate);
 }

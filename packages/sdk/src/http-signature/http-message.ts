@@ -4,6 +4,7 @@ import { trimSpace } from './trim-space.js';
 /** A field's lines in order, each without surrounding space; undefined when there are none. @param name in lower case. */
 export type FieldLines = (name: string) => readonly string[] | undefined;
 
+/** What a signature of a request covers. */
 export interface SignedRequest {
   /** As on the wire, in capitals. */
   readonly method: string;
@@ -12,6 +13,7 @@ export interface SignedRequest {
   readonly fields: FieldLines;
 }
 
+/** What a signature of an answer covers. */
 export interface SignedResponse {
   readonly status: number;
   readonly fields: FieldLines;
@@ -21,7 +23,7 @@ export interface SignedResponse {
 
 export type SignedMessage = SignedRequest | SignedResponse;
 
-/** @param headers by name in any case; several lines as an array. */
+/** Header lines by name, as this library reads them. @param headers by name in any case; several lines as an array. */
 export function fieldLines(
   headers: Readonly<Record<string, number | string | readonly string[] | undefined>>,
 ): FieldLines {

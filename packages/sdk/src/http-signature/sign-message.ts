@@ -13,6 +13,7 @@ import type { FieldLines, SignedMessage, SignedRequest, SignedResponse } from '.
 import { signatureBase } from './signature-base.js';
 import { serializeDictionary, type BareItem, type InnerList } from './structured-field.js';
 
+/** How an answer is signed. */
 export interface SignOptions {
   /** Empty or undefined: the message has none. */
   readonly body?: Uint8Array | undefined;
@@ -21,6 +22,7 @@ export interface SignOptions {
   readonly clock?: Clock | undefined;
 }
 
+/** How a request is signed. */
 export interface SignRequestOptions extends SignOptions {
   /** The request's URI without query and fragment, or what the recipient agreed to be called. */
   readonly audience: string;
@@ -48,7 +50,7 @@ export function signRequest(
   return sign(svid, request, more, options);
 }
 
-/** @param requestNonce the nonce of the request's signature; undefined when it had none. @throws BonafideError as `signRequest`. */
+/** @param options with the nonce of the request's signature; undefined when it had none. @throws BonafideError as `signRequest`. */
 export function signResponse(
   svid: WitSvid,
   response: SignedResponse,

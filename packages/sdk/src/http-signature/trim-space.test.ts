@@ -17,11 +17,12 @@ describe('trimSpace', () => {
   // As large as a header can be: what looks for the end of the space from each of its characters takes seconds.
   it('lets no stranger buy time with a header full of space', () => {
     const header = `a${' '.repeat(16_000)}b`;
-    const startedMs = performance.now();
+    const before = process.cpuUsage(); // not the time: the machine may have other work
     for (let round = 0; round < 20; round += 1) {
       expect(fieldLines({ 'x-long': header })('x-long')).toEqual([header]);
       expect(() => parseDictionary(header, 'Signature-Input')).toThrow(BonafideError);
     }
-    expect(performance.now() - startedMs).toBeLessThan(1_000);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1_000).toBeLessThan(1_000);
   });
 });

@@ -26,6 +26,7 @@ export interface SignatureVerification extends ProofLimits {
   readonly now: Date;
 }
 
+/** What a signature says, once it is believed. */
 export interface VerifiedSignature {
   readonly nonce: string;
   readonly wantsSignedResponse: boolean;

@@ -8,8 +8,8 @@ import {
   type ServerOptions,
 } from 'node:https';
 import { createServer as createNodeTlsServer, type Server, type TlsOptions, type TLSSocket } from 'node:tls';
-import type { X509Identity } from '../x509-source.js';
 import type { Authorizer } from './authorizer.js';
+import type { ServerIdentity } from './server-identity.js';
 import { tlsServerOptions } from './tls-server-options.js';
 
 /** What the source decides cannot be given as an option. */
@@ -31,7 +31,7 @@ type Own<Options> = Omit<
 
 /** @example createTlsServer(source, authorizeAny(), (socket) => socket.end(`hello ${peerSpiffeId(socket)}`)).listen(8443); */
 export function createTlsServer(
-  source: X509Identity,
+  source: ServerIdentity,
   authorizer: Authorizer,
   onConnection: (socket: TLSSocket) => void,
   options: Own<TlsOptions> = {},
@@ -46,7 +46,7 @@ export function createTlsServer(
  * server.listen(8443);
  */
 export function createHttpsServer(
-  source: X509Identity,
+  source: ServerIdentity,
   authorizer: Authorizer,
   onRequest: RequestListener,
   options: Own<ServerOptions> = {},
@@ -57,7 +57,7 @@ export function createHttpsServer(
 
 /** @example createHttp2Server(source, authorizeMemberOf('example.org'), (request, response) => response.end('hello')).listen(8443); */
 export function createHttp2Server(
-  source: X509Identity,
+  source: ServerIdentity,
   authorizer: Authorizer,
   onRequest: (request: Http2ServerRequest, response: Http2ServerResponse) => void,
   options: Own<SecureServerOptions> = {},

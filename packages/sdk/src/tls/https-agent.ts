@@ -1,7 +1,7 @@
 /** An https.Agent that presents the source's newest SVID and talks only to authorized servers. */
 import { Agent, type AgentOptions } from 'node:https';
 import { Duplex } from 'node:stream';
-import { IDENTITY_EVENTS, type X509Identity } from '../x509-source.js';
+import { IDENTITY_EVENTS, type X509Identity, type X509Trust } from '../x509-source.js';
 import type { Authorizer } from './authorizer.js';
 import { tlsClientOptions } from './tls-client-options.js';
 
@@ -15,7 +15,7 @@ import { tlsClientOptions } from './tls-client-options.js';
  * agent.destroy(); // when no longer needed: it listens to the source
  */
 export function createHttpsAgent(
-  source: X509Identity,
+  source: X509Identity | X509Trust,
   authorizer: Authorizer,
   options: Pick<
     AgentOptions,
@@ -30,7 +30,7 @@ class SpiffeAgent extends Agent {
   /** Connections made under the SVID of now. */
   #fresh = new WeakSet<Duplex>();
 
-  constructor(source: X509Identity, authorizer: Authorizer, options: AgentOptions) {
+  constructor(source: X509Identity | X509Trust, authorizer: Authorizer, options: AgentOptions) {
     const { secureContext, rejectUnauthorized, checkServerIdentity, maxCachedSessions } = tlsClientOptions(
       source,
       authorizer,

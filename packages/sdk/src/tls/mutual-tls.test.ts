@@ -1,5 +1,5 @@
 /** Mutual TLS between two sources over real sockets: who gets in, who does not, and that no byte passes before it is decided. */
-import { EventEmitter, once } from 'node:events';
+import { once } from 'node:events';
 import https from 'node:https';
 import http2 from 'node:http2';
 import type { AddressInfo, Server as NetServer } from 'node:net';
@@ -8,6 +8,7 @@ import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
 import { encodePem } from '@bonafide/shared/crypto/pem';
 import { exportPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
 import { TestAuthority } from '@bonafide/testing/test-authority';
+import { bundlesOf, TestIdentity } from '@bonafide/testing/test-identity';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { X509Bundles } from '../workload-api/x509-context.js';
@@ -26,29 +27,6 @@ import { peerSpiffeId } from './peer-spiffe-id.js';
 import { tlsClientOptions } from './tls-client-options.js';
 import { tlsServerOptions } from './tls-server-options.js';
 
-/** A source that a test sets. */
-class Identity extends EventEmitter<{ update: []; denied: []; close: [] }> implements X509Identity {
-  #svid: X509Svid | undefined;
-  bundles: X509Bundles;
-
-  constructor(svid: X509Svid | undefined, bundles: X509Bundles) {
-    super();
-    this.#svid = svid;
-    this.bundles = bundles;
-  }
-
-  get svid(): X509Svid {
-    if (this.#svid === undefined) throw new Error('nothing is granted');
-    return this.#svid;
-  }
-
-  set(svid: X509Svid | undefined, bundles: X509Bundles = this.bundles): void {
-    this.#svid = svid;
-    this.bundles = bundles;
-    this.emit(svid === undefined ? 'denied' : 'update');
-  }
-}
-
 const promise = (): unknown => Promise.resolve(true);
 const SERVER = 'spiffe://example.org/server';
 const CLIENT = 'spiffe://example.org/client';
@@ -66,20 +44,8 @@ afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
-function bundlesOf(...authorities: readonly TestAuthority[]): X509Bundles {
-  return new Map(
-    authorities.map((each) => {
-      const { trustDomain, x509Authorities } = each.bundle();
-      return [
-        trustDomain,
-        { trustDomain, x509Authorities: x509Authorities.map(({ certificate }) => certificate) },
-      ];
-    }),
-  );
-}
-
-async function identity(id: string, from = authority, bundles = bundlesOf(authority)): Promise<Identity> {
-  return new Identity(await from.issueX509Svid(id), bundles);
+async function identity(id: string, from = authority, bundles = bundlesOf(authority)): Promise<TestIdentity> {
+  return new TestIdentity(await from.issueX509Svid(id), bundles);
 }
 
 async function listen(server: NetServer): Promise<number> {
@@ -253,7 +219,7 @@ describe('the server', () => {
       authorizer = authorizeId(CLIENT),
       bundles = () => bundlesOf(authority),
     } = scenario;
-    const own = new Identity(await authority.issueX509Svid('/server'), bundles());
+    const own = new TestIdentity(await authority.issueX509Svid('/server'), bundles());
     const { port, refusals, received } = await startEcho(own, authorizer);
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
       const { answer } = await talk(port, rawOptions(await svid(), { maxVersion }));

@@ -31,9 +31,9 @@ export function peerSpiffeId(socket: Socket): SpiffeId | undefined {
   return verifiedServers.get(fingerprint256);
 }
 
-/** For the gRPC handler, which is shown certificates only. */
+/** For gRPC, which shows certificates only, and those of connections that TLS has authorized. */
 export function spiffeIdOfCertificate(certificate: PeerCertificate): SpiffeId | undefined {
-  return (certificate as Verified)[VERIFIED];
+  return (certificate as Verified)[VERIFIED] ?? verifiedServers.get(certificate.fingerprint256);
 }
 
 export function markClient(socket: TLSSocket, spiffeId: SpiffeId): void {

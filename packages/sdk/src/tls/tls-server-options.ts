@@ -2,18 +2,22 @@
 import type { Server, TLSSocket } from 'node:tls';
 import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
-import { IDENTITY_EVENTS, type X509Identity } from '../x509-source.js';
+import { IDENTITY_EVENTS } from '../x509-source.js';
 import type { Authorizer } from './authorizer.js';
 import { markClient } from './peer-spiffe-id.js';
-import { serverContextOptions } from './secure-context.js';
+import { serverContextOptions, type WebCertificate } from './secure-context.js';
+import type { ServerIdentity } from './server-identity.js';
 import { presentedChain, verifyPeer } from './verify-peer.js';
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
+/** To be spread into the options of whatever constructs a TLS server. */
 export interface TlsServerOptions {
-  readonly requestCert: true;
+  /** True unless the authorizer is `allowAnonymous()`. */
+  readonly requestCert: boolean;
   /** OpenSSL can hold a client to one list of authorities, not to those of its own trust domain; `protect` does. */
   readonly rejectUnauthorized: false;
+  /** Milliseconds. */
   readonly handshakeTimeout: number;
   /**
    * Has to be called with the server made of these options. Until then the server has no certificate, and every handshake fails.
@@ -31,9 +35,9 @@ export interface TlsServerOptions {
  * const options = tlsServerOptions(source, authorizeMemberOf('example.org'));
  * const server = options.protect(https.createServer(options, handler));
  */
-export function tlsServerOptions(source: X509Identity, authorizer: Authorizer): TlsServerOptions {
+export function tlsServerOptions(source: ServerIdentity, authorizer: Authorizer): TlsServerOptions {
   return {
-    requestCert: true,
+    requestCert: authorizer.anonymous !== 'always',
     rejectUnauthorized: false,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     protect(server) {
@@ -49,13 +53,16 @@ export function tlsServerOptions(source: X509Identity, authorizer: Authorizer): 
  * the client sent is decrypted for readers. Guarding the emission, rather than listening first, keeps a refused socket from every
  * listener, whenever it was added.
  */
-function guardConnections(server: Server, source: X509Identity, authorizer: Authorizer): void {
+function guardConnections(server: Server, source: ServerIdentity, authorizer: Authorizer): void {
   const emit = server.emit.bind(server) as (event: string | symbol, ...values: unknown[]) => boolean;
   server.emit = (event: string | symbol, ...values: unknown[]): boolean => {
     if (event !== 'secureConnection') return emit(event, ...values);
     const socket = values[0] as TLSSocket;
+    const { anonymous = 'never' } = authorizer;
+    if (anonymous === 'always') return emit(event, ...values);
     try {
       const chain = presentedChain(socket.getPeerX509Certificate());
+      if (anonymous === 'allowed' && chain.length === 0) return emit(event, ...values);
       markClient(socket, verifyPeer({ chain, bundles: source.bundles, authorizer }));
     } catch (error) {
       socket.destroy();
@@ -68,9 +75,9 @@ function guardConnections(server: Server, source: X509Identity, authorizer: Auth
   };
 }
 
-function followSource(server: Server, source: X509Identity): void {
+function followSource(server: Server, source: ServerIdentity): void {
   const update = (): void => {
-    server.setSecureContext(serverContextOptions(currentSvid(source)));
+    server.setSecureContext(serverContextOptions(whatToPresent(source)));
   };
   update();
   for (const event of IDENTITY_EVENTS) source.on(event, update);
@@ -80,7 +87,8 @@ function followSource(server: Server, source: X509Identity): void {
 }
 
 /** Undefined while nothing is granted, and once the source is closed: then the server keeps its connections and makes no new ones. */
-function currentSvid(source: X509Identity): X509Svid | undefined {
+function whatToPresent(source: ServerIdentity): X509Svid | WebCertificate | undefined {
+  if ('webCertificate' in source) return source.webCertificate;
   try {
     return source.svid;
   } catch {

@@ -14,6 +14,7 @@ import {
   type VerifiedResponse,
 } from './verify-response.js';
 
+/** How a request of node:http is proved. */
 export interface SignNodeRequestOptions extends ProofOptions, TransportOptions {
   /** What will be sent with `request.end(body)`, byte for byte; undefined for none. */
   readonly body?: Uint8Array | undefined;

@@ -11,6 +11,7 @@ import { boundTokens } from './bound-tokens.js';
 /** `http_signature` covers method, target, body and tokens; `workload_proof_token` the audience and tokens alone. */
 export type ProofKind = 'http_signature' | 'workload_proof_token';
 
+/** How requests are proved. */
 export interface ProofOptions {
   /** `http_signature` unless told. */
   readonly proof?: ProofKind | undefined;

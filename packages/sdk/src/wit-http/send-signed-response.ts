@@ -6,6 +6,7 @@ import { signResponse } from '../http-signature/sign-message.js';
 import type { WitIdentity } from '../wit-source.js';
 import type { VerifiedWitRequest } from './verify-wit-request.js';
 
+/** The answer to sign. */
 export interface SendSignedResponseOptions {
   /** Undefined for none. */
   readonly body?: string | Uint8Array | undefined;

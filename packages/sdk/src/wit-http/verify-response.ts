@@ -35,6 +35,7 @@ interface ResponseVerification {
   readonly clock?: Clock | undefined;
 }
 
+/** Who answered, and with which body. */
 export interface VerifiedResponse {
   readonly spiffeId: SpiffeId;
   readonly body: Uint8Array;

@@ -30,6 +30,7 @@ export interface IncomingRequest extends AsyncIterable<unknown> {
   readonly rawHeaders: readonly string[];
 }
 
+/** Whom a server believes, and by which names it is addressed. */
 export interface VerifyWitRequestOptions extends ProofLimits {
   /** A `WitSource`, or anything else with current bundles. */
   readonly trust: WitTrust;
@@ -52,6 +53,7 @@ export interface VerifyWitRequestOptions extends ProofLimits {
   readonly clock?: Clock | undefined;
 }
 
+/** Who sent a request, and what came with it. */
 export interface VerifiedWitRequest {
   /** The peer. */
   readonly spiffeId: SpiffeId;

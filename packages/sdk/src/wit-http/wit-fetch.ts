@@ -7,6 +7,7 @@ import { readBody } from './read-body.js';
 import { checkTransport, type TransportOptions } from './transport.js';
 import { needsSignature, verifyResponse, type ResponsePolicy } from './verify-response.js';
 
+/** How `witFetch` proves requests and judges answers. */
 export interface WitFetchOptions extends ProofOptions, TransportOptions {
   /** What the recipient is called, for another name than the URL without its query; given the URL. */
   readonly audience?: ((url: URL) => string) | undefined;

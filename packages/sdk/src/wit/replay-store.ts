@@ -26,6 +26,7 @@ export interface ReplayStore {
   claim(use: ProofUse): boolean | Promise<boolean>;
 }
 
+/** How much a `MemoryReplayStore` remembers. */
 export interface MemoryReplayStoreOptions {
   /** The most uses remembered at once; 200,000 unless told. About 150 bytes each. */
   readonly capacity?: number | undefined;

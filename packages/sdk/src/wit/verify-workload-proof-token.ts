@@ -12,6 +12,7 @@ import { DEFAULT_MAX_LIFETIME_SECONDS, MAX_PROOF_ID_CHARACTERS, type ProofLimits
 import type { ProofUse } from './replay-store.js';
 import { tokenHash } from './token-hash.js';
 
+/** The token, and what it has to fit. */
 export interface WorkloadProofVerification extends BoundTokens, ProofLimits {
   /** The value of the Workload-Proof-Token header. */
   readonly token: string;
@@ -24,6 +25,7 @@ export interface WorkloadProofVerification extends BoundTokens, ProofLimits {
   readonly now: Date;
 }
 
+/** What a proof token says, once it is believed. */
 export interface VerifiedWorkloadProof {
   readonly audience: string;
   readonly expiresAt: Date;

@@ -2,6 +2,7 @@
 import { isIP, isIPv6 } from 'node:net';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 
+/** The environment variable that says where the Workload API is, when the program does not. */
 export const ENDPOINT_VARIABLE = 'SPIFFE_ENDPOINT_SOCKET';
 
 /** Where Linux cuts a socket's path, its terminator not counted. */

@@ -8,6 +8,7 @@ export interface JwtBundle {
   readonly jwtAuthorities: readonly TokenAuthority[];
 }
 
+/** By trust domain: our own and those we federate with. */
 export type JwtBundles = ReadonlyMap<TrustDomain, JwtBundle>;
 
 /** For WIT-SVIDs alone. */
@@ -16,4 +17,5 @@ export interface WitBundle {
   readonly witAuthorities: readonly TokenAuthority[];
 }
 
+/** By trust domain: our own and those we federate with. */
 export type WitBundles = ReadonlyMap<TrustDomain, WitBundle>;

@@ -9,6 +9,7 @@ export interface X509Bundle {
   readonly x509Authorities: readonly Buffer[];
 }
 
+/** By trust domain: our own and those we federate with. */
 export type X509Bundles = ReadonlyMap<TrustDomain, X509Bundle>;
 
 /** Whole each time: what an update does not have is no longer to be used (section 4.4). */

@@ -1,19 +1,26 @@
 /** The gate before every handler: finds the peer of a call, decides who is calling, and refuses whom the table does not name. */
-import { randomUUID } from 'node:crypto';
 import {
   ServerInterceptingCall,
   type ServerInterceptor,
   type ServerInterceptingCallInterface,
 } from '@grpc/grpc-js';
-import { BonafideError, type Reason } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, errorMessage, type Reason } from '@bonafide/shared/errors/bonafide-error';
 import { toServiceError } from '@bonafide/shared/rpc/status';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { RefusalLog } from '@bonafide/shared/runtime/refusal-log';
+import { callNames } from '@bonafide/shared/telemetry/call-names';
+import { requestIdOf } from '@bonafide/shared/telemetry/current-call';
+import { inSpan } from '@bonafide/shared/telemetry/tracer';
+import type { AuditLog } from '../audit/audit-log.js';
+import { CallAudit } from '../audit/call-audit.js';
 import type { AgentCalls } from './agent-calls.js';
+import { actorOf } from './audited-actor.js';
 import { authContextOf, type AuthContext, type AuthorizedCallContext } from './call-context.js';
+import type { CallDenials } from './call-denials.js';
 import type { CallerIdentification } from './identify-caller.js';
 import type { Peer } from './peer.js';
+import { auditOf } from './rpc-audit.js';
 import { allowedCallers } from './rpc-callers.js';
 
 export interface AuthorizationOptions {
@@ -23,6 +30,8 @@ export interface AuthorizationOptions {
   readonly cutConnection: (key: string | undefined) => void;
   readonly identification: CallerIdentification;
   readonly agentCalls: AgentCalls;
+  readonly audit: AuditLog;
+  readonly denials: CallDenials;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -70,7 +79,7 @@ function authorizedCall(
     start: (next) => {
       next({
         onReceiveMetadata: (metadata, proceed) => {
-          authorize(method, peer, end.signal, options, refusals)
+          inSpan('authorize', {}, () => authorize(method, peer, end.signal, options, refusals))
             .then((authorizedCaller) => {
               const context = { ...authorizedCaller, endSoon };
               authContext = authContextOf(context);
@@ -98,19 +107,24 @@ async function authorize(
   method: string,
   peer: Peer | undefined,
   signal: AbortSignal,
-  { identification, log }: AuthorizationOptions,
+  { identification, audit, denials, log }: AuthorizationOptions,
   refusals: RefusalLog<Reason>,
 ): Promise<Omit<AuthorizedCallContext, 'endSoon'>> {
   if (peer === undefined) throw new BonafideError('unavailable', 'the connection has ended');
-  const requestId = randomUUID();
-  const fields = { method, request_id: requestId, ...peerFields(peer) };
+  const { requestId, fields: ids } = requestIdOf(method);
+  const fields = { ...callNames(method), ...ids, ...peerFields(peer) };
   try {
     const caller = await identification.identify(method, allowedCallers(method), peer);
-    return { caller, peer, requestId, log: log.child({ ...fields, authorized_as: caller.kind }), signal };
+    const scope = identification.scopeOf(caller);
+    const callLog = log.child({ ...fields, authorized_as: caller.kind });
+    callLog.debug('serving a call');
+    const told = { audit, action: auditOf(method), actor: actorOf(caller, peer), method, requestId };
+    return { caller, peer, scope, requestId, log: callLog, signal, audit: new CallAudit(told) };
   } catch (error) {
     if (error instanceof BonafideError)
       refusals.warn(error.reason, { ...fields, reason: error.reason }, 'refused a call');
     else log.error({ ...fields, err: error }, 'cannot tell who is calling');
+    await denials.refused(peer, method, requestId, errorMessage(error));
     throw error;
   }
 }

@@ -2,17 +2,23 @@
 import type { ServerInterceptingCall } from '@grpc/grpc-js';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { CallContext } from '@bonafide/shared/rpc/call-context';
+import type { CallAudit } from '../audit/call-audit.js';
 import type { Caller } from './caller.js';
 import type { Peer } from './peer.js';
+import type { AccessScope } from './scope.js';
 
 export interface AuthorizedCallContext extends CallContext {
   readonly caller: Caller;
   readonly peer: Peer;
+  /** Of a scoped admin, and of nobody else. */
+  readonly scope: AccessScope | undefined;
   /**
    * To be called when the call is ended with an error that does not wait for the caller: one that does not read would keep it open, so
    * that its connection is cut if it has not heard of the end within moments.
    */
   readonly endSoon: () => void;
+  /** What the call did: noted here, it is in the audit log before the answer leaves. */
+  readonly audit: CallAudit;
 }
 
 /** gRPC keeps one such object with each call, and shows it to the handler. */

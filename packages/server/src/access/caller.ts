@@ -1,6 +1,7 @@
 /** Who is calling: decided once per call from the transport, never from what the call says. */
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
+import type { AccessRole } from './access-role.js';
 
 export type Caller =
   /** Connected over the admin Unix socket, as the owner of its folder. */
@@ -21,6 +22,15 @@ export type Caller =
     }
   /** A workload whose SPIFFE ID is a configured admin or has an admin entry. */
   | { readonly kind: 'admin'; readonly spiffeId: SpiffeId }
+  /** Somebody with a role: a workload by its SPIFFE ID, or a local user. Never one who is an admin as well. */
+  | {
+      readonly kind: 'scoped_admin';
+      /** Exactly one of this and `uid` is there. */
+      readonly spiffeId: SpiffeId | undefined;
+      readonly uid: number | undefined;
+      /** At least one. */
+      readonly roles: readonly AccessRole[];
+    }
   /** A workload whose SPIFFE ID has downstream entries. */
   | {
       readonly kind: 'downstream';

@@ -5,6 +5,8 @@ import { FakeClock } from '@bonafide/testing/fake-clock';
 import { describe, expect, it } from 'vitest';
 import { exampleEntry, exampleNode } from '../store/example-records.js';
 import type { AttestedNode } from '../store/node-record.js';
+import type { AccessRole } from './access-role.js';
+import { AccessRoles } from './access-roles.js';
 import { CallerIdentification, type AllowedCallers } from './identify-caller.js';
 import type { Peer } from './peer.js';
 
@@ -30,6 +32,7 @@ interface World {
   readonly nodeElsewhere?: AttestedNode;
   readonly isDatabaseLost?: boolean;
   readonly entries?: readonly RegistrationEntry[];
+  readonly roles?: readonly AccessRole[];
 }
 
 async function identify(peer: Peer, allowed: AllowedCallers, world: World = {}): Promise<string> {
@@ -51,6 +54,8 @@ async function identify(peer: Peer, allowed: AllowedCallers, world: World = {}):
     },
     adminIds: new Set([adminId]),
     localAdminUids: new Set([0, 1000]),
+    roles: new AccessRoles(world.roles ?? []),
+    defaultTtls: { x509Seconds: 3600, jwtSeconds: 300 },
     clock: new FakeClock(),
   });
   try {

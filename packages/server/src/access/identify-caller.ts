@@ -4,8 +4,13 @@ import { isLive, type RegistrationEntry } from '@bonafide/shared/registration/re
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import { isAgentId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { AttestedNode } from '../store/node-record.js';
+import type { AccessRole } from './access-role.js';
+import type { AccessRoles } from './access-roles.js';
 import type { Caller, CallerKind } from './caller.js';
+import type { DefaultTtls } from './judge-entry.js';
 import type { Peer, PeerSvid } from './peer.js';
+import { rpcScope } from './rpc-scopes.js';
+import { AccessScope } from './scope.js';
 
 /** What identification looks up; both answers come from memory and are as fresh as the last committed write. */
 export interface CallerDirectory {
@@ -22,6 +27,8 @@ export interface CallerIdentificationOptions {
   readonly adminIds: ReadonlySet<SpiffeId>;
   /** Whom the admin socket serves: the owner of its folder, and root. */
   readonly localAdminUids: ReadonlySet<number>;
+  readonly roles: AccessRoles;
+  readonly defaultTtls: DefaultTtls;
   readonly clock: Clock;
 }
 
@@ -46,7 +53,7 @@ export class CallerIdentification {
     if (svid === undefined) throw denied(method);
     const isExpired = this.#options.clock.now() > svid.notAfter;
     if (!isExpired) {
-      const caller = this.#adminOrDownstream(allowed, svid);
+      const caller = this.#adminOrDownstream(method, allowed, svid);
       if (caller !== undefined) return caller;
     }
     if (!allowed.includes('agent')) throw denied(method);
@@ -62,17 +69,33 @@ export class CallerIdentification {
     }
   }
 
+  /** How far the right of the caller goes; undefined: as far as the table of callers says. */
+  scopeOf(caller: Caller): AccessScope | undefined {
+    if (caller.kind !== 'scoped_admin') return undefined;
+    const { adminIds, defaultTtls, roles: allRoles } = this.#options;
+    return new AccessScope({ roles: caller.roles, allRoles, adminIds, defaultTtls });
+  }
+
   #localCaller(
     method: string,
     allowed: readonly CallerKind[],
-    peer: { readonly uid: number; readonly pid: number },
+    { uid, pid, gids = [] }: Extract<Peer, { kind: 'local' }>,
   ): Caller {
-    if (!allowed.includes('local_admin') || !this.#options.localAdminUids.has(peer.uid)) throw denied(method);
-    return { kind: 'local_admin', uid: peer.uid, pid: peer.pid };
+    const { localAdminUids, roles } = this.#options;
+    if (localAdminUids.has(uid)) {
+      if (allowed.includes('local_admin')) return { kind: 'local_admin', uid, pid };
+      throw denied(method);
+    }
+    const entitled = rolesFor(method, allowed, roles.ofLocalUser({ uid, gids }));
+    if (entitled === undefined) throw denied(method);
+    return { kind: 'scoped_admin', uid, spiffeId: undefined, roles: entitled };
   }
 
-  #adminOrDownstream(allowed: readonly CallerKind[], svid: PeerSvid): Caller | undefined {
-    const { spiffeId } = svid;
+  #adminOrDownstream(
+    method: string,
+    allowed: readonly CallerKind[],
+    { spiffeId }: PeerSvid,
+  ): Caller | undefined {
     const isAdminAllowed = allowed.includes('admin');
     if (isAdminAllowed && this.#options.adminIds.has(spiffeId)) return { kind: 'admin', spiffeId };
     if (!isAdminAllowed && !allowed.includes('downstream')) return undefined;
@@ -81,6 +104,8 @@ export class CallerIdentification {
       .entriesWithSpiffeId(spiffeId)
       .filter((entry) => isLive(entry, now));
     if (isAdminAllowed && entries.some((entry) => entry.isAdmin)) return { kind: 'admin', spiffeId };
+    const entitled = rolesFor(method, allowed, this.#options.roles.ofSpiffeId(spiffeId));
+    if (entitled !== undefined) return { kind: 'scoped_admin', spiffeId, uid: undefined, roles: entitled };
     const downstream = entries.filter((entry) => entry.isDownstream);
     if (allowed.includes('downstream') && downstream.length > 0) {
       return { kind: 'downstream', spiffeId, entries: downstream };
@@ -101,6 +126,19 @@ export class CallerIdentification {
     }
     return { kind: isQuarantined ? 'quarantined_agent' : 'agent', agentId, serialNumber, expiresAt };
   }
+}
+
+/** @returns all of the roles when one of them has what the method takes; undefined otherwise. */
+function rolesFor(
+  method: string,
+  allowed: readonly CallerKind[],
+  roles: readonly AccessRole[],
+): readonly AccessRole[] | undefined {
+  const scope = rpcScope(method);
+  if (!allowed.includes('scoped_admin') || scope === undefined || roles.length === 0) return undefined;
+  const { verbs } = scope;
+  const isEntitled = verbs === undefined || roles.some((role) => verbs.some((verb) => role.verbs.has(verb)));
+  return isEntitled ? roles : undefined;
 }
 
 /** The text is SPIRE's, which its clients know; why an agent is refused travels as the reason. */

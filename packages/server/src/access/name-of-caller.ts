@@ -11,6 +11,8 @@ export function nameOfCaller(caller: Caller): string {
     case 'agent':
     case 'quarantined_agent':
       return caller.agentId;
+    case 'scoped_admin':
+      return caller.spiffeId ?? `uid:${caller.uid ?? 'unknown'}`;
     case 'anonymous':
       return 'anonymous';
   }

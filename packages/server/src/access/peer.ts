@@ -3,7 +3,15 @@ import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 
 export type Peer =
   /** Connected over the admin Unix socket; the kernel told us who it is. */
-  | { readonly kind: 'local'; readonly uid: number; readonly pid: number }
+  | {
+      readonly kind: 'local';
+      readonly uid: number;
+      readonly pid: number;
+      /** All its groups; undefined where nobody asked. */
+      readonly gids?: readonly number[];
+      /** At the socket of teams, where more than operators can connect: its calls are limited in number like those from elsewhere. */
+      readonly isGuest?: boolean;
+    }
   | {
       readonly kind: 'remote';
       /** The IP address, without port. */

@@ -2,36 +2,54 @@
 import { BlockList, isIPv4 } from 'node:net';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
+import { TokenBuckets } from '@bonafide/shared/runtime/token-buckets';
 import type { Peer } from './peer.js';
-import { TokenBucket } from './token-bucket.js';
 
 export type RateLimitKind = 'attestation' | 'signing' | 'status';
 
-export interface RateLimitOptions {
-  readonly clock: Clock;
+/** What the configuration says of them. */
+export interface ConfiguredRates {
   /** Per second and source, which is also the burst; undefined: no limit. */
   readonly perSecond: Readonly<Record<RateLimitKind, number | undefined>>;
   /** Addresses and CIDR ranges of proxies: many callers share such a source, so it is not limited. */
   readonly trustedProxies: readonly string[];
 }
 
+export interface RateLimitOptions extends ConfiguredRates {
+  readonly clock: Clock;
+  /** Told of each call that is refused. */
+  readonly onRefused?: ((kind: RateLimitKind) => void) | undefined;
+}
+
 /** A caller waits this long at most; the bound also bounds how many of them wait. */
 const MAXIMUM_WAIT_MS = 5_000;
-/** Sources that are remembered; past it the longest unseen is forgotten. */
-const MAXIMUM_SOURCES = 50_000;
 
 export class RateLimits {
   readonly #options: RateLimitOptions;
-  readonly #trustedProxies: BlockList;
-  readonly #buckets: Readonly<Record<RateLimitKind, Map<string, TokenBucket>>> = {
-    attestation: new Map(),
-    signing: new Map(),
-    status: new Map(),
-  };
+  #perSecond: ConfiguredRates['perSecond'];
+  #trustedProxies: BlockList;
+  #buckets: Readonly<Record<RateLimitKind, TokenBuckets<string> | undefined>>;
 
   constructor(options: RateLimitOptions) {
     this.#options = options;
     this.#trustedProxies = addressRanges(options.trustedProxies);
+    this.#perSecond = options.perSecond;
+    this.#buckets = bucketsOf(options.perSecond);
+  }
+
+  /** From the next call on. What a source has used up counts on, where its rate stays. */
+  replace({ perSecond, trustedProxies }: ConfiguredRates): void {
+    const made = bucketsOf(perSecond);
+    const before = this.#perSecond;
+    const kept = (kind: RateLimitKind): TokenBuckets<string> | undefined =>
+      perSecond[kind] === before[kind] ? this.#buckets[kind] : made[kind];
+    this.#buckets = {
+      attestation: kept('attestation'),
+      signing: kept('signing'),
+      status: kept('status'),
+    };
+    this.#perSecond = perSecond;
+    this.#trustedProxies = addressRanges(trustedProxies);
   }
 
   /**
@@ -39,22 +57,27 @@ export class RateLimits {
    * @throws BonafideError `resource_exhausted` when it would have to wait too long; `cancelled` by the signal.
    */
   async take(kind: RateLimitKind, peer: Peer, count: number, signal: AbortSignal): Promise<void> {
-    const perSecond = this.#options.perSecond[kind];
-    if (perSecond === undefined || peer.kind === 'local' || this.#isTrustedProxy(peer.address)) return;
-    const burst = Math.max(1, perSecond);
+    const perSecond = this.#perSecond[kind];
+    const buckets = this.#buckets[kind];
+    if (perSecond === undefined || buckets === undefined) return;
+    if (peer.kind === 'local' ? peer.isGuest !== true : this.#isTrustedProxy(peer.address)) return;
+    const burst = burstOf(perSecond);
     if (count > burst) {
+      this.#options.onRefused?.(kind);
       throw new BonafideError(
         'resource_exhausted',
         `rate (${count}) exceeds burst size (${burst}); at most ${burst} can be asked for at once`,
       );
     }
     const { clock } = this.#options;
-    const bucket = this.#bucket(kind, sourceOf(peer.address), { tokensPerSecond: perSecond, burst });
-    const { isTaken, waitMs } = bucket.take(count, clock.monotonicMs(), MAXIMUM_WAIT_MS);
+    const nowMs = clock.monotonicMs();
+    const bucket = buckets.of(sourceOf(peer), nowMs);
+    const { isTaken, waitMs } = bucket.take(count, nowMs, MAXIMUM_WAIT_MS);
     if (!isTaken) {
+      this.#options.onRefused?.(kind);
       throw new BonafideError(
         'resource_exhausted',
-        `rejecting request due to ${kind} rate limiting: more than ${perSecond} a second from ${peer.address}`,
+        `rejecting request due to ${kind} rate limiting: more than ${perSecond} a second from ${peer.kind === 'local' ? `uid ${peer.uid}` : peer.address}`,
         { retryAfterMs: Math.ceil(waitMs) },
       );
     }
@@ -69,33 +92,7 @@ export class RateLimits {
 
   /** How many sources are remembered. */
   get size(): number {
-    return Object.values(this.#buckets).reduce((sum, buckets) => sum + buckets.size, 0);
-  }
-
-  #bucket(
-    kind: RateLimitKind,
-    source: string,
-    rate: { tokensPerSecond: number; burst: number },
-  ): TokenBucket {
-    const buckets = this.#buckets[kind];
-    const nowMs = this.#options.clock.monotonicMs();
-    const known = buckets.get(source);
-    // A Map keeps insertion order: what is used moves to the end, so the first is the longest unseen.
-    buckets.delete(source);
-    const bucket = known ?? new TokenBucket(rate, nowMs);
-    buckets.set(source, bucket);
-    this.#forgetIdle(buckets, nowMs);
-    return bucket;
-  }
-
-  #forgetIdle(buckets: Map<string, TokenBucket>, nowMs: number): void {
-    let looks = 2; // more than one new source a call cannot arrive, so the table shrinks faster than it grows
-    for (const [source, bucket] of buckets) {
-      if (looks === 0 || buckets.size <= 1) return;
-      looks -= 1;
-      if (!bucket.isFull(nowMs) && buckets.size <= MAXIMUM_SOURCES) return;
-      buckets.delete(source);
-    }
+    return Object.values(this.#buckets).reduce((sum, buckets) => sum + (buckets?.size ?? 0), 0);
   }
 
   #isTrustedProxy(address: string): boolean {
@@ -103,8 +100,27 @@ export class RateLimits {
   }
 }
 
+function bucketsOf({
+  attestation,
+  signing,
+  status,
+}: ConfiguredRates['perSecond']): Readonly<Record<RateLimitKind, TokenBuckets<string> | undefined>> {
+  return { attestation: buckets(attestation), signing: buckets(signing), status: buckets(status) };
+}
+
+function buckets(perSecond: number | undefined): TokenBuckets<string> | undefined {
+  if (perSecond === undefined) return undefined;
+  return new TokenBuckets({ tokensPerSecond: perSecond, burst: burstOf(perSecond) });
+}
+
+function burstOf(perSecond: number): number {
+  return Math.max(1, perSecond);
+}
+
 /** Whoever has one IPv6 address usually has the 2^64 of its network: those are one source. */
-function sourceOf(address: string): string {
+function sourceOf(peer: Peer): string {
+  if (peer.kind === 'local') return `uid ${peer.uid}`;
+  const { address } = peer;
   if (isIPv4(address)) return address;
   const [head = '', tail = ''] = address.split('::');
   const before = head === '' ? [] : head.split(':');

@@ -13,9 +13,15 @@ export const SERVED_SERVICES = [
   'spire.api.server.logger.v1.Logger',
   'spire.api.server.svid.v1.SVID',
   'spire.api.server.trustdomain.v1.TrustDomain',
+  'bonafide.access.v1.Access',
   'bonafide.attestation.v1.TpmEnrollment',
   'bonafide.attestation.v1.NodeAdmission',
   'bonafide.attestation.v1.NodeProof',
+  'bonafide.debug.v1.Snapshots',
+  'bonafide.entry.v1.WorkloadExplanation',
+  'bonafide.entry.v1.EntryExplanation',
+  'bonafide.entry.v1.EntryPlan',
+  'bonafide.entry.v1.SelectorSightings',
   'bonafide.sync.v1.Delivery',
   'bonafide.sync.v1.Sync',
   'grpc.health.v1.Health',
@@ -29,16 +35,23 @@ type MethodsOf<Service extends ServedService> = keyof {
 };
 type RpcPath = { [S in ServedService]: `/${S}/${MethodsOf<S> & string}` }[ServedService];
 
-const LOCAL: readonly CallerKind[] = ['local_admin'];
-const OPERATORS: readonly CallerKind[] = ['local_admin', 'admin'];
-const OPERATORS_AND_AGENTS: readonly CallerKind[] = ['local_admin', 'admin', 'agent'];
-const AGENTS: readonly CallerKind[] = ['agent'];
+type Kinds = readonly CallerKind[];
+
+const LOCAL = ['local_admin'] as const satisfies Kinds;
+const OPERATORS = ['local_admin', 'admin'] as const satisfies Kinds;
+/** Within their roles: rpc-scopes.ts says how. */
+const SCOPED_TOO = ['local_admin', 'admin', 'scoped_admin'] as const satisfies Kinds;
+const OPERATORS_AND_AGENTS = ['local_admin', 'admin', 'agent'] as const satisfies Kinds;
+const AGENTS = ['agent'] as const satisfies Kinds;
 /** What a node proves counts whatever is held against it. */
-const ALL_AGENTS: readonly CallerKind[] = ['agent', 'quarantined_agent'];
-const DOWNSTREAMS: readonly CallerKind[] = ['downstream'];
+const ALL_AGENTS = ['agent', 'quarantined_agent'] as const satisfies Kinds;
+const DOWNSTREAMS = ['downstream'] as const satisfies Kinds;
 
 /** SPIRE's defaults; health is open to load balancers too. */
 export const RPC_CALLERS = {
+  '/bonafide.access.v1.Access/ListRoles': SCOPED_TOO,
+  '/bonafide.access.v1.Access/ExplainAccess': SCOPED_TOO,
+
   '/bonafide.attestation.v1.TpmEnrollment/EnrollTpm': OPERATORS,
   '/bonafide.attestation.v1.TpmEnrollment/ListEnrolledTpms': OPERATORS,
   '/bonafide.attestation.v1.TpmEnrollment/RemoveEnrolledTpm': OPERATORS,
@@ -56,16 +69,26 @@ export const RPC_CALLERS = {
   '/bonafide.attestation.v1.NodeAdmission/DenyNode': OPERATORS,
   '/bonafide.attestation.v1.NodeProof/Prove': ALL_AGENTS,
 
-  '/bonafide.sync.v1.Delivery/WaitForDelivery': OPERATORS,
+  '/bonafide.debug.v1.Snapshots/TakeSnapshot': LOCAL,
+  '/bonafide.debug.v1.Snapshots/ProfileCpu': LOCAL,
+  '/bonafide.debug.v1.Snapshots/WriteHeap': LOCAL,
+
+  '/bonafide.entry.v1.WorkloadExplanation/ExplainWorkload': AGENTS,
+
+  '/bonafide.entry.v1.EntryExplanation/ExplainEntry': SCOPED_TOO,
+  '/bonafide.entry.v1.SelectorSightings/ReportSightings': AGENTS,
+  '/bonafide.entry.v1.EntryPlan/PlanEntries': SCOPED_TOO,
+  '/bonafide.entry.v1.EntryPlan/ApplyEntries': SCOPED_TOO,
+  '/bonafide.sync.v1.Delivery/WaitForDelivery': SCOPED_TOO,
   '/bonafide.sync.v1.Sync/Watch': AGENTS,
 
   '/grpc.health.v1.Health/Check': 'anyone',
   '/grpc.health.v1.Health/List': 'anyone',
   '/grpc.health.v1.Health/Watch': 'anyone',
 
-  '/spire.api.server.agent.v1.Agent/CountAgents': OPERATORS,
-  '/spire.api.server.agent.v1.Agent/ListAgents': OPERATORS,
-  '/spire.api.server.agent.v1.Agent/GetAgent': OPERATORS,
+  '/spire.api.server.agent.v1.Agent/CountAgents': SCOPED_TOO,
+  '/spire.api.server.agent.v1.Agent/ListAgents': SCOPED_TOO,
+  '/spire.api.server.agent.v1.Agent/GetAgent': SCOPED_TOO,
   '/spire.api.server.agent.v1.Agent/DeleteAgent': OPERATORS,
   '/spire.api.server.agent.v1.Agent/BanAgent': OPERATORS,
   '/spire.api.server.agent.v1.Agent/AttestAgent': 'anyone',
@@ -87,12 +110,12 @@ export const RPC_CALLERS = {
 
   '/spire.api.server.debug.v1.Debug/GetInfo': LOCAL,
 
-  '/spire.api.server.entry.v1.Entry/CountEntries': OPERATORS,
-  '/spire.api.server.entry.v1.Entry/ListEntries': OPERATORS,
-  '/spire.api.server.entry.v1.Entry/GetEntry': OPERATORS,
-  '/spire.api.server.entry.v1.Entry/BatchCreateEntry': OPERATORS,
-  '/spire.api.server.entry.v1.Entry/BatchUpdateEntry': OPERATORS,
-  '/spire.api.server.entry.v1.Entry/BatchDeleteEntry': OPERATORS,
+  '/spire.api.server.entry.v1.Entry/CountEntries': SCOPED_TOO,
+  '/spire.api.server.entry.v1.Entry/ListEntries': SCOPED_TOO,
+  '/spire.api.server.entry.v1.Entry/GetEntry': SCOPED_TOO,
+  '/spire.api.server.entry.v1.Entry/BatchCreateEntry': SCOPED_TOO,
+  '/spire.api.server.entry.v1.Entry/BatchUpdateEntry': SCOPED_TOO,
+  '/spire.api.server.entry.v1.Entry/BatchDeleteEntry': SCOPED_TOO,
   '/spire.api.server.entry.v1.Entry/GetAuthorizedEntries': AGENTS,
   '/spire.api.server.entry.v1.Entry/SyncAuthorizedEntries': AGENTS,
 
@@ -118,9 +141,9 @@ export const RPC_CALLERS = {
   '/spire.api.server.logger.v1.Logger/SetLogLevel': LOCAL,
   '/spire.api.server.logger.v1.Logger/ResetLogLevel': LOCAL,
 
-  '/spire.api.server.svid.v1.SVID/MintX509SVID': OPERATORS,
-  '/spire.api.server.svid.v1.SVID/MintJWTSVID': OPERATORS,
-  '/spire.api.server.svid.v1.SVID/MintWITSVID': OPERATORS,
+  '/spire.api.server.svid.v1.SVID/MintX509SVID': SCOPED_TOO,
+  '/spire.api.server.svid.v1.SVID/MintJWTSVID': SCOPED_TOO,
+  '/spire.api.server.svid.v1.SVID/MintWITSVID': SCOPED_TOO,
   '/spire.api.server.svid.v1.SVID/BatchNewX509SVID': AGENTS,
   '/spire.api.server.svid.v1.SVID/NewJWTSVID': AGENTS,
   '/spire.api.server.svid.v1.SVID/BatchNewWITSVID': AGENTS,

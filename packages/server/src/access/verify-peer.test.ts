@@ -16,7 +16,7 @@ beforeAll(async () => {
 function verification(adminIds: readonly SpiffeId[] = []): PeerVerification {
   return {
     trustDomain: parseTrustDomain('example.org'),
-    adminIds: new Set(adminIds),
+    mayBeAdmin: (id) => adminIds.includes(id),
     bundle: (trustDomain) =>
       [own, other].find((authority) => authority.trustDomain === trustDomain)?.bundle(),
   };

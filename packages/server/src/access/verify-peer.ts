@@ -10,7 +10,7 @@ import type { PeerSvid } from './peer.js';
 export interface PeerVerification {
   readonly trustDomain: TrustDomain;
   /** Only these are listened to from other trust domains. */
-  readonly adminIds: ReadonlySet<SpiffeId>;
+  readonly mayBeAdmin: (spiffeId: SpiffeId) => boolean;
   readonly bundle: (trustDomain: TrustDomain) => TrustBundle | undefined;
 }
 
@@ -25,10 +25,10 @@ export function verifyPeer(chain: readonly Buffer[], now: Date, verification: Pe
   // Not verified yet: it only chooses the bundle that must then vouch for it.
   const claimed = parseX509SvidLeaf(certificate).spiffeId;
   const claimedDomain = trustDomainOf(claimed);
-  if (claimedDomain !== verification.trustDomain && !verification.adminIds.has(claimed)) {
+  if (claimedDomain !== verification.trustDomain && !verification.mayBeAdmin(claimed)) {
     throw new BonafideError(
       'permission_denied',
-      `${claimed} is neither of trust domain ${verification.trustDomain} nor one of admin_ids`,
+      `${claimed} is neither of trust domain ${verification.trustDomain} nor one of admin_ids or a member of a role`,
     );
   }
   const bundle = verification.bundle(claimedDomain);

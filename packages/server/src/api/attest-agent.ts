@@ -1,6 +1,6 @@
 /** The AttestAgent stream: parameters, then as many challenges and answers as the attestor needs, then the SVID. */
 import type { handleBidiStreamingCall } from '@grpc/grpc-js';
-import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import { BonafideError, hasReason, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { x509SvidToProto } from '@bonafide/shared/rpc/codec/x509-svid';
 import type {
   AttestAgentRequest__Output,
@@ -9,10 +9,12 @@ import type {
 import type { AttestAgentResponse } from '@bonafide/shared/rpc/gen/spire/api/server/agent/v1/AttestAgentResponse';
 import { bidiHandler } from '@bonafide/shared/rpc/handler';
 import { readMessages } from '@bonafide/shared/rpc/read-messages';
+import { toServiceError } from '@bonafide/shared/rpc/status';
 import { writeMessage } from '@bonafide/shared/rpc/write-message';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import { callContext } from '../access/call-context.js';
 import type { RateLimits } from '../access/rate-limits.js';
+import { isRefusal } from '../node-proof/node-notices.js';
 import { attestAgent, type AgentAttestationOptions } from '../node-attestation/attest-agent.js';
 
 export interface AttestAgentApiOptions extends AgentAttestationOptions {
@@ -34,8 +36,10 @@ export function attestAgentHandler(
       if (value === undefined) throw invalidArgument('failed to receive request from stream: it has ended');
       return value;
     };
+    let type: string | undefined;
     const attest = async (): Promise<void> => {
       const { data, csr } = checkParams((await next()).params ?? null);
+      type = data.type;
       const { agentId, svid, canReattest } = await attestAgent(
         {
           ...data,
@@ -48,6 +52,11 @@ export function attestAgentHandler(
         },
         options,
       );
+      context.audit.note({
+        subject: { agentId, spiffeId: agentId },
+        svid: { type: 'x509', serialNumber: svid.serialNumber, expiresAt: svid.notAfter },
+        attestationType: type,
+      });
       context.log.info(
         { agent_id: agentId, node_attestor_type: data.type, serial_number: svid.serialNumber },
         'Agent attestation request completed',
@@ -58,7 +67,14 @@ export function attestAgentHandler(
         signal,
       );
     };
-    await within(TIME_LIMIT_MS, options.clock, attest());
+    try {
+      await within(TIME_LIMIT_MS, options.clock, attest());
+    } catch (error) {
+      const result = isRefusal(error) || hasReason(error, 'agent_quarantined') ? 'denied' : 'failure';
+      const { details: reason } = toServiceError(error, context.requestId);
+      context.audit.note({ result, attestationType: type?.slice(0, 64), reason });
+      throw error;
+    }
   });
 }
 

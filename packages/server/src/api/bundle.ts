@@ -13,15 +13,15 @@ import type { Bundle as BundleProto } from '@bonafide/shared/rpc/gen/spire/api/t
 import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
 import { sendRevisions } from '@bonafide/shared/rpc/revision-header';
-import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/status';
 import { parseTrustDomainOrId, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import { callContext, type AuthorizedCallContext } from '../access/call-context.js';
+import { callContext } from '../access/call-context.js';
 import type { Store } from '../store/store.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { FederatedBundles, WrittenBundle } from '../trust-bundle/federated-bundles.js';
 import type { OwnBundle } from '../trust-bundle/own-bundle.js';
 import { createDownstreamBundleHandlers, type DownstreamBundleOptions } from './downstream.js';
 import { pageFromProto } from './request/page.js';
+import { writeEachTrustDomain } from './request/trust-domain-batch.js';
 
 export interface BundleApiOptions extends DownstreamBundleOptions {
   readonly trustDomain: TrustDomain;
@@ -47,13 +47,14 @@ export function createBundleHandlers(
       return Promise.resolve(bundleToProto(bundle, outputMask));
     }),
 
-    AppendBundle: unaryHandler(callContext, async (request, call) => {
+    AppendBundle: unaryHandler(callContext, async (request, call, { audit }) => {
       const { bundle, revision } = await ownBundle.append({
         x509Authorities: x509AuthoritiesFromProto(request.x509Authorities),
         jwtAuthorities: tokenAuthoritiesFromProto(request.jwtAuthorities, 'jwt_authorities'),
         witAuthorities: tokenAuthoritiesFromProto(request.witAuthorities, 'wit_authorities'),
       });
       sendRevisions(call, [revision]);
+      audit.note({ subject: { trustDomain }, revision, details: addedIds(request) });
       return bundleToProto(bundle, request.outputMask);
     }),
 
@@ -73,13 +74,13 @@ export function createBundleHandlers(
     }),
 
     BatchCreateFederatedBundle: unaryHandler(callContext, async ({ bundle, outputMask }, call, context) => ({
-      results: await each(bundle, { call, context }, async (item) =>
+      results: await writeEachTrustDomain({ call, context, items: bundle, nameOf }, async (item) =>
         written(await federatedBundles.create(bundleFromProto(item)), outputMask),
       ),
     })),
 
     BatchUpdateFederatedBundle: unaryHandler(callContext, async (request, call, context) => ({
-      results: await each(request.bundle, { call, context }, async (item) => {
+      results: await writeEachTrustDomain({ call, context, items: request.bundle, nameOf }, async (item) => {
         const update = bundleUpdateFromProto(item, bundleMaskFromProto(request.inputMask));
         const updated = await federatedBundles.update(update.trustDomain, update.content);
         return written(updated, request.outputMask);
@@ -87,17 +88,20 @@ export function createBundleHandlers(
     })),
 
     BatchSetFederatedBundle: unaryHandler(callContext, async ({ bundle, outputMask }, call, context) => ({
-      results: await each(bundle, { call, context }, async (item) =>
+      results: await writeEachTrustDomain({ call, context, items: bundle, nameOf }, async (item) =>
         written(await federatedBundles.set(bundleFromProto(item)), outputMask),
       ),
     })),
 
     BatchDeleteFederatedBundle: unaryHandler(callContext, async ({ trustDomains, mode }, call, context) => {
       const deleteMode = enumFromProto('mode', mode, DELETE_MODES);
-      const results = await each(trustDomains, { call, context }, async (name) => ({
-        revision: await federatedBundles.delete(parseTrustDomainOrId(name), deleteMode),
-        answer: {},
-      }));
+      const results = await writeEachTrustDomain(
+        { call, context, items: trustDomains, nameOf: (name) => name },
+        async (name) => ({
+          revision: await federatedBundles.delete(parseTrustDomainOrId(name), deleteMode),
+          answer: {},
+        }),
+      );
       return {
         results: results.map((result, index) => ({ ...result, trustDomain: trustDomains[index] ?? '' })),
       };
@@ -105,43 +109,21 @@ export function createBundleHandlers(
   };
 }
 
-interface ItemResult {
-  readonly status: { readonly code: number; readonly message: string };
-  readonly bundle?: BundleProto;
-}
-
-interface WrittenItem {
-  readonly revision: number;
-  readonly answer: { readonly bundle?: BundleProto };
-}
-
 function written(
   { bundle, revision }: WrittenBundle,
   outputMask: Parameters<typeof bundleToProto>[1],
-): WrittenItem {
+): { readonly revision: number; readonly answer: { readonly bundle: BundleProto } } {
   return { revision, answer: { bundle: bundleToProto(bundle, outputMask) } };
 }
 
-/** One after the other, as each is a transaction; every item has a status of its own. */
-async function each<Item>(
-  items: readonly Item[],
-  {
-    call,
-    context,
-  }: { readonly call: Parameters<typeof sendRevisions>[0]; readonly context: AuthorizedCallContext },
-  work: (item: Item) => Promise<WrittenItem>,
-): Promise<ItemResult[]> {
-  const results: ItemResult[] = [];
-  const revisions: number[] = [];
-  for (const item of items) {
-    try {
-      const { revision, answer } = await work(item);
-      revisions.push(revision);
-      results.push({ ...answer, status: OK_STATUS_PROTO });
-    } catch (error) {
-      results.push({ status: statusProtoFromError(error, context) });
-    }
-  }
-  sendRevisions(call, revisions);
-  return results;
+function nameOf({ trustDomain }: { readonly trustDomain: string }): string {
+  return trustDomain;
+}
+
+function addedIds({
+  x509Authorities,
+  jwtAuthorities,
+  witAuthorities,
+}: Record<`${'x509' | 'jwt' | 'wit'}Authorities`, readonly unknown[]>): Record<string, number> {
+  return { x509: x509Authorities.length, jwt: jwtAuthorities.length, wit: witAuthorities.length };
 }

@@ -16,14 +16,22 @@ const AGENTS_A_MESSAGE = 1_000;
 
 export function createDeliveryHandlers(waits: DeliveryWaits): Handlers<'bonafide.sync.v1.Delivery'> {
   return {
-    WaitForDelivery: serverStreamHandler(callContext, async (request, call, { signal }) => {
+    WaitForDelivery: serverStreamHandler(callContext, async (request, call, { signal, scope }) => {
       const revision = countFromProto('revision', request.revision);
       if (revision === 0) throw invalidArgument('revision: is missing; expected that of a write, 1 or more');
       const { timeoutMs } = request;
       if (timeoutMs > LONGEST_WAIT_MS) {
         throw invalidArgument(`timeout_ms: is ${timeoutMs}; expected at most ${LONGEST_WAIT_MS}`);
       }
-      for await (const progress of waits.wait({ revision, timeoutMs, signal })) {
+      for await (const progress of waits.wait({
+        revision,
+        timeoutMs,
+        member: scope && {
+          roles: scope.rolesThatReadAgents,
+          mayHearOf: scope.mayReadAgent.bind(scope),
+        },
+        signal,
+      })) {
         for (const message of messagesOf(progress)) await writeMessage(call, message, signal);
       }
     }),

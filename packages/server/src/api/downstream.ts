@@ -1,5 +1,6 @@
 /** What servers below this one ask for: the NewDownstreamX509CA of svid.v1, the PublishJWTAuthority and PublishWITAuthority of bundle.v1. */
 import type { TokenAuthority } from '@bonafide/shared/bundle/trust-bundle';
+import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { tokenAuthoritiesFromProto, tokenAuthorityToProto } from '@bonafide/shared/rpc/codec/bundle';
 import type { JWTKey__Output } from '@bonafide/shared/rpc/gen/spire/api/types/JWTKey';
@@ -40,6 +41,11 @@ export function createDownstreamSvidHandlers(
       );
       const bundle = graph.bundle(trustDomain);
       if (bundle === undefined) throw new BonafideError('not_found', 'bundle not found');
+      const { serialNumber } = parseX509Certificate(certificateChain[0]);
+      context.audit.note({
+        subject: { trustDomain },
+        svid: { type: 'x509', serialNumber, expiresAt: notAfter },
+      });
       context.log.info({ expires_at: notAfter.toISOString() }, 'Signed X509 CA SVID');
       return {
         caCertChain: [...certificateChain],
@@ -66,6 +72,7 @@ export function createDownstreamBundleHandlers({
       const authority = authorityFromProto(jwtAuthority, 'jwt_authority');
       await rateLimits.take('signing', context.peer, 1, context.signal);
       const jwtAuthorities = await publication.publish('jwt', authority, context.signal);
+      context.audit.note({ subject: { authorityId: authority.keyId }, details: { kind: 'jwt' } });
       context.log.info({ key_id: authority.keyId }, 'published the JWT authority of a downstream server');
       return { jwtAuthorities: jwtAuthorities.map(tokenAuthorityToProto) };
     }),
@@ -74,6 +81,7 @@ export function createDownstreamBundleHandlers({
       const authority = authorityFromProto(witAuthority, 'wit_authority');
       await rateLimits.take('signing', context.peer, 1, context.signal);
       const witAuthorities = await publication.publish('wit', authority, context.signal);
+      context.audit.note({ subject: { authorityId: authority.keyId }, details: { kind: 'wit' } });
       context.log.info({ key_id: authority.keyId }, 'published the WIT authority of a downstream server');
       return { witAuthorities: witAuthorities.map(tokenAuthorityToProto) };
     }),

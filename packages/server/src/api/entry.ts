@@ -3,12 +3,13 @@ import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide
 import { entryContentFromProto, entryToProto, entryUpdateFromProto } from '@bonafide/shared/rpc/codec/entry';
 import { entryMaskFromProto } from '@bonafide/shared/rpc/codec/entry-mask';
 import type { Entry__Output } from '@bonafide/shared/rpc/gen/spire/api/types/Entry';
+import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
 import { sendRevisions } from '@bonafide/shared/rpc/revision-header';
-import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/status';
+import { OK_STATUS_PROTO, statusProtoFromError, toServiceError } from '@bonafide/shared/rpc/status';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import { callContext, callingAgent } from '../access/call-context.js';
+import { callContext, callingAgent, type AuthorizedCallContext } from '../access/call-context.js';
 import type { BatchResult, Registration } from '../registration/registration.js';
 import { ownEntryFilter } from './request/entry-filter.js';
 import { pageFromProto } from './request/page.js';
@@ -22,12 +23,12 @@ export interface EntryApiOptions extends PolledRegistry {
 export function createEntryHandlers(options: EntryApiOptions): Handlers<'spire.api.server.entry.v1.Entry'> {
   const { trustDomain, registration, graph, receipts, polls } = options;
   return {
-    CountEntries: unaryHandler(callContext, async ({ filter }) => ({
-      count: await registration.countEntries(ownEntryFilter(filter, trustDomain)),
+    CountEntries: unaryHandler(callContext, async ({ filter }, _call, { scope }) => ({
+      count: await registration.countEntries(ownEntryFilter(filter, trustDomain, scope)),
     })),
 
-    ListEntries: unaryHandler(callContext, async (request) => {
-      const filter = ownEntryFilter(request.filter, trustDomain);
+    ListEntries: unaryHandler(callContext, async (request, _call, { scope }) => {
+      const filter = ownEntryFilter(request.filter, trustDomain, scope);
       const page = await registration.listEntries(filter, pageFromProto(request));
       return {
         entries: page.items.map((entry) => entryToProto(entry, request.outputMask)),
@@ -35,9 +36,9 @@ export function createEntryHandlers(options: EntryApiOptions): Handlers<'spire.a
       };
     }),
 
-    GetEntry: unaryHandler(callContext, async ({ id, outputMask }) => {
+    GetEntry: unaryHandler(callContext, async ({ id, outputMask }, _call, { scope }) => {
       if (id === '') throw invalidArgument('missing ID');
-      const entry = await registration.getEntry(id);
+      const entry = await registration.getEntry(id, scope);
       if (entry === undefined) throw new BonafideError('not_found', 'entry not found');
       return entryToProto(entry, outputMask);
     }),
@@ -46,11 +47,12 @@ export function createEntryHandlers(options: EntryApiOptions): Handlers<'spire.a
       const { outcomes, revision } = await decodedBatch(
         entries,
         (entry) => ({ id: entry.id || undefined, content: entryContentFromProto(entry) }),
-        (items) => registration.createEntries(items),
+        (items) => registration.createEntries(items, context.scope),
       );
-      sendRevisions(call, [revision]);
+      sendRevisions(call, shown(revision, context));
       return {
-        results: outcomes.map((outcome) => {
+        results: outcomes.map((outcome, index) => {
+          noteEntry(context, outcome, entries[index], revision);
           if (outcome.kind === 'refused') return { status: statusProtoFromError(outcome.error, context) };
           const entry = entryToProto(outcome.entry, outputMask);
           if (outcome.kind === 'created') return { status: OK_STATUS_PROTO, entry };
@@ -67,26 +69,31 @@ export function createEntryHandlers(options: EntryApiOptions): Handlers<'spire.a
           const { id, content: changes } = entryUpdateFromProto(entry, entryMaskFromProto(inputMask));
           return { id, changes };
         },
-        (items) => registration.updateEntries(items),
+        (items) => registration.updateEntries(items, context.scope),
       );
-      sendRevisions(call, [revision]);
+      sendRevisions(call, shown(revision, context));
       return {
-        results: outcomes.map((outcome) =>
-          outcome.kind === 'refused'
+        results: outcomes.map((outcome, index) => {
+          noteEntry(context, outcome, entries[index], revision);
+          return outcome.kind === 'refused'
             ? { status: statusProtoFromError(outcome.error, context) }
-            : { status: OK_STATUS_PROTO, entry: entryToProto(outcome.entry, outputMask) },
-        ),
+            : { status: OK_STATUS_PROTO, entry: entryToProto(outcome.entry, outputMask) };
+        }),
       };
     }),
 
     BatchDeleteEntry: unaryHandler(callContext, async ({ ids }, call, context) => {
-      const { outcomes, revision } = await registration.deleteEntries(ids);
-      sendRevisions(call, [revision]);
+      const { outcomes, revision } = await registration.deleteEntries(ids, context.scope);
+      sendRevisions(call, shown(revision, context));
       return {
-        results: outcomes.map((outcome, index) => ({
-          id: ids[index] ?? '',
-          status: outcome.kind === 'refused' ? statusProtoFromError(outcome.error, context) : OK_STATUS_PROTO,
-        })),
+        results: outcomes.map((outcome, index) => {
+          noteEntry(context, outcome, { id: ids[index] ?? '' }, revision);
+          return {
+            id: ids[index] ?? '',
+            status:
+              outcome.kind === 'refused' ? statusProtoFromError(outcome.error, context) : OK_STATUS_PROTO,
+          };
+        }),
       };
     }),
 
@@ -100,6 +107,33 @@ export function createEntryHandlers(options: EntryApiOptions): Handlers<'spire.a
 
     SyncAuthorizedEntries: syncAuthorizedEntriesHandler(options),
   };
+}
+
+/** The number grows with whatever anybody writes, which is no concern of a scoped admin's. */
+function shown(revision: number | undefined, { scope }: AuthorizedCallContext): (number | undefined)[] {
+  return scope === undefined ? [revision] : [];
+}
+
+type EntryOutcome =
+  | { readonly kind: 'refused'; readonly error: BonafideError }
+  | { readonly kind: string; readonly entry?: RegistrationEntry };
+
+function noteEntry(
+  { audit, requestId }: AuthorizedCallContext,
+  outcome: EntryOutcome,
+  asked: { readonly id: string } | undefined,
+  revision: number | undefined,
+): void {
+  if ('error' in outcome) {
+    const { details: reason } = toServiceError(outcome.error, requestId);
+    const result = outcome.error.reason === 'permission_denied' ? 'denied' : 'failure';
+    audit.note({ result, subject: { entryId: asked?.id || undefined }, reason });
+    return;
+  }
+  const { entry, kind } = outcome;
+  const subject = { entryId: entry?.id ?? asked?.id, spiffeId: entry?.spiffeId };
+  if (kind === 'similar') audit.note({ result: 'failure', subject, reason: 'similar entry already exists' });
+  else audit.note({ subject, revision });
 }
 
 interface Malformed {

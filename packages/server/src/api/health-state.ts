@@ -13,6 +13,25 @@ export interface HealthSources {
 /** What may be unwell while the server serves. */
 export type Component = 'datastore' | 'authority';
 
+/** One of the things that have to be well, for whoever has to make it so. */
+interface HealthCheck {
+  readonly name: 'server' | Component;
+  readonly ok: boolean;
+  /** When it became what it is. */
+  readonly since: Date;
+  readonly problem?: string;
+  readonly remedy?: string;
+}
+
+const REMEDIES: Readonly<Record<HealthCheck['name'], string>> = {
+  server: 'wait until it has started; the log tells what it waits for',
+  datastore: 'see that the database runs and that this machine reaches it; the server goes on by itself',
+  authority:
+    'read the reason in the log; see that the key manager, the data folder and the upstream authority answer',
+};
+
+const DATABASE_WORDS = 'The database cannot be reached';
+const CHECKS = ['server', 'datastore', 'authority'] as const;
 /** An authority ends by itself: nobody tells. */
 const LOOK_EVERY_MS = 10_000;
 
@@ -21,6 +40,7 @@ export class HealthState {
   readonly #listeners = new Set<() => void>();
   #isReady = false;
   #told = '';
+  readonly #since = new Map<HealthCheck['name'], { readonly ok: boolean; readonly at: Date }>();
 
   constructor(sources: HealthSources) {
     this.#sources = sources;
@@ -65,6 +85,19 @@ export class HealthState {
     return authorities.canSignX509() && authorities.problems().length === 0;
   }
 
+  /** Every part, since when it is as it is, and what to do. */
+  checks(): readonly HealthCheck[] {
+    this.#noteChanges();
+    const lines = this.degradations();
+    return CHECKS.map((name) => {
+      const ok = this.#isOk(name);
+      const since = this.#since.get(name)?.at ?? this.#sources.clock.now();
+      return ok
+        ? { name, ok, since }
+        : { name, ok, since, problem: this.#problem(name, lines), remedy: REMEDIES[name] };
+    });
+  }
+
   /** Sentences for an operator: what, since when, why, and what it means. */
   degradations(): readonly string[] {
     const { connection, authorities } = this.#sources;
@@ -72,7 +105,7 @@ export class HealthState {
     const lines: string[] = [];
     if (state.kind === 'lost') {
       lines.push(
-        `The database cannot be reached since ${state.since.toISOString()}: ${state.problem}; changes and attestation wait for it.`,
+        `${DATABASE_WORDS} since ${state.since.toISOString()}: ${state.problem}; changes and attestation wait for it.`,
       );
     }
     for (const { words, since, message, signsUntil } of authorities.problems()) {
@@ -98,7 +131,28 @@ export class HealthState {
     });
   }
 
+  #isOk(name: HealthCheck['name']): boolean {
+    return name === 'server' ? this.isServing : this.isWell(name);
+  }
+
+  #problem(name: HealthCheck['name'], lines: readonly string[]): string {
+    const isDatabase = (line: string): boolean => line.startsWith(DATABASE_WORDS);
+    if (name === 'datastore') return lines.find(isDatabase) ?? 'The database cannot be reached.';
+    const ofAuthority = lines.filter((line) => !isDatabase(line)).join(' ');
+    if (!this.#sources.authorities.canSignX509())
+      return `There is no authority to sign with. ${ofAuthority}`.trim();
+    return name === 'authority' ? ofAuthority : 'The server is starting or stopping.';
+  }
+
+  #noteChanges(): void {
+    for (const name of CHECKS) {
+      const ok = this.#isOk(name);
+      if (this.#since.get(name)?.ok !== ok) this.#since.set(name, { ok, at: this.#sources.clock.now() });
+    }
+  }
+
   #tell(): void {
+    this.#noteChanges();
     const now = JSON.stringify([this.isServing, this.isWell('datastore'), this.isWell('authority')]);
     if (now === this.#told) return;
     this.#told = now;

@@ -2,7 +2,7 @@
 import { Metadata } from '@grpc/grpc-js';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { serverStreamHandler, unaryHandler } from '@bonafide/shared/rpc/handler';
-import { DEGRADED_HEADER } from '@bonafide/shared/rpc/health-header';
+import { CHECKS_HEADER, DEGRADED_HEADER } from '@bonafide/shared/rpc/health-header';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
 import { writeMessage } from '@bonafide/shared/rpc/write-message';
 import { callContext } from '../access/call-context.js';
@@ -36,6 +36,7 @@ export function createHealthHandlers(state: HealthState): Handlers<'grpc.health.
       if (service === '' && peer.kind === 'local') {
         const headers = new Metadata();
         for (const line of state.degradations()) headers.add(DEGRADED_HEADER, Buffer.from(line));
+        headers.set(CHECKS_HEADER, Buffer.from(JSON.stringify(state.checks())));
         call.sendMetadata(headers);
       }
       return Promise.resolve({ status: known });

@@ -29,34 +29,38 @@ export function createLocalAuthorityHandlers({
 }: LocalAuthorityApiOptions): Handlers<'spire.api.server.localauthority.v1.LocalAuthority'> {
   return {
     GetX509AuthorityState: stateOf(x509),
-    PrepareX509Authority: prepare(x509),
-    ActivateX509Authority: activate(x509),
-    TaintX509Authority: taint(x509),
-    RevokeX509Authority: revoke(x509),
+    PrepareX509Authority: prepare(x509, 'x509'),
+    ActivateX509Authority: activate(x509, 'x509'),
+    TaintX509Authority: taint(x509, 'x509'),
+    RevokeX509Authority: revoke(x509, 'x509'),
     GetJWTAuthorityState: stateOf(jwt),
-    PrepareJWTAuthority: prepare(jwt),
-    ActivateJWTAuthority: activate(jwt),
-    TaintJWTAuthority: taint(jwt),
-    RevokeJWTAuthority: revoke(jwt),
+    PrepareJWTAuthority: prepare(jwt, 'jwt'),
+    ActivateJWTAuthority: activate(jwt, 'jwt'),
+    TaintJWTAuthority: taint(jwt, 'jwt'),
+    RevokeJWTAuthority: revoke(jwt, 'jwt'),
     GetWITAuthorityState: stateOf(wit),
-    PrepareWITAuthority: prepare(wit),
-    ActivateWITAuthority: activate(wit),
-    TaintWITAuthority: taint(wit),
-    RevokeWITAuthority: revoke(wit),
+    PrepareWITAuthority: prepare(wit, 'wit'),
+    ActivateWITAuthority: activate(wit, 'wit'),
+    TaintWITAuthority: taint(wit, 'wit'),
+    RevokeWITAuthority: revoke(wit, 'wit'),
 
-    TaintX509UpstreamAuthority: unaryHandler(callContext, async (request, call) => {
+    TaintX509UpstreamAuthority: unaryHandler(callContext, async (request, call, { audit }) => {
       const { subjectKeyId, revision } = await upstream.taint(request.subjectKeyId);
       sendRevisions(call, [revision]);
+      audit.note({ subject: { authorityId: subjectKeyId }, revision, details: { kind: 'x509' } });
       return { upstreamAuthoritySubjectKeyId: subjectKeyId };
     }),
 
-    RevokeX509UpstreamAuthority: unaryHandler(callContext, async (request, call) => {
+    RevokeX509UpstreamAuthority: unaryHandler(callContext, async (request, call, { audit }) => {
       const { subjectKeyId, revision } = await upstream.revoke(request.subjectKeyId);
       sendRevisions(call, [revision]);
+      audit.note({ subject: { authorityId: subjectKeyId }, revision, details: { kind: 'x509' } });
       return { upstreamAuthoritySubjectKeyId: subjectKeyId };
     }),
   };
 }
+
+type AuthorityKind = 'x509' | 'jwt' | 'wit';
 
 interface NamesAuthority {
   readonly authorityId: string;
@@ -83,39 +87,48 @@ function stateOf<Authority extends AuthorityRecord, Request>(
 
 function prepare<Authority extends AuthorityRecord, Request>(
   authorities: AuthorityByHand<Authority>,
+  kind: AuthorityKind,
 ): handleUnaryCall<Request, { preparedAuthority: AuthorityState }> {
-  return unaryHandler(callContext, async (_request, call) => {
+  return unaryHandler(callContext, async (_request, call, { audit }) => {
     const { record, revision } = await authorities.prepare();
     sendRevisions(call, [revision]);
+    audit.note({ subject: { authorityId: record.authorityId }, revision, details: { kind } });
     return { preparedAuthority: stateToProto(record) };
   });
 }
 
 function activate<Authority extends AuthorityRecord, Request extends NamesAuthority>(
   authorities: AuthorityByHand<Authority>,
+  kind: AuthorityKind,
 ): handleUnaryCall<Request, { activatedAuthority: AuthorityState }> {
-  return unaryHandler(callContext, async ({ authorityId }, call) => {
+  return unaryHandler(callContext, async ({ authorityId }, call, { audit }) => {
     const { record, revision } = await authorities.activate(authorityId);
     sendRevisions(call, [revision]);
+    audit.note({ subject: { authorityId: record.authorityId }, revision, details: { kind } });
     return { activatedAuthority: stateToProto(record) };
   });
 }
 
 function taint<Authority extends AuthorityRecord, Request extends NamesAuthority>(
   authorities: AuthorityByHand<Authority>,
+  kind: AuthorityKind,
 ): handleUnaryCall<Request, { taintedAuthority: AuthorityState }> {
-  return unaryHandler(callContext, async ({ authorityId }, call) => {
+  return unaryHandler(callContext, async ({ authorityId }, call, { audit }) => {
     const { record, revision } = await authorities.taint(authorityId);
     sendRevisions(call, [revision]);
+    audit.note({ subject: { authorityId: record.authorityId }, revision, details: { kind } });
     return { taintedAuthority: stateToProto(record) };
   });
 }
 
 function revoke<Authority extends AuthorityRecord, Request extends NamesAuthority>(
   authorities: AuthorityByHand<Authority>,
+  kind: AuthorityKind,
 ): handleUnaryCall<Request, { revokedAuthority: AuthorityState }> {
-  return unaryHandler(callContext, async ({ authorityId }, call) => {
-    sendRevisions(call, [await authorities.revoke(authorityId)]);
+  return unaryHandler(callContext, async ({ authorityId }, call, { audit }) => {
+    const revision = await authorities.revoke(authorityId);
+    sendRevisions(call, [revision]);
+    audit.note({ subject: { authorityId }, revision, details: { kind } });
     return { revokedAuthority: { authorityId } };
   });
 }

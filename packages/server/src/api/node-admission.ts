@@ -11,8 +11,7 @@ import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import { callContext } from '../access/call-context.js';
-import type { Caller } from '../access/caller.js';
+import { callContext, type AuthorizedCallContext } from '../access/call-context.js';
 import { nameOfCaller } from '../access/name-of-caller.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { DecidedNode, NodeAdmissions, PendingNode } from '../node-admission/node-admissions.js';
@@ -46,8 +45,9 @@ export function createNodeAdmissionHandlers(
       reason,
       digest,
     }: { readonly id: SPIFFEID__Output | null; readonly reason: string; readonly digest?: string },
-    caller: Caller,
+    { caller, audit }: Pick<AuthorizedCallContext, 'caller' | 'audit'>,
   ): DecidedNode => ({
+    audit,
     digest: digest === '' ? undefined : digest,
     agentId: agentIdFromProto(id),
     by: nameOfCaller(caller),
@@ -57,25 +57,28 @@ export function createNodeAdmissionHandlers(
   return {
     GetNodeState: unaryHandler(callContext, async ({ id }) => stateOf(agentIdFromProto(id))),
 
-    RequestProof: unaryHandler(callContext, async ({ id, waitMs }, _call, { signal }) => {
+    RequestProof: unaryHandler(callContext, async ({ id, waitMs }, _call, { signal, audit }) => {
       if (waitMs > LONGEST_WAIT_MS) {
         throw invalidArgument(`wait_ms: is ${waitMs}; expected at most ${LONGEST_WAIT_MS}`);
       }
-      return nodeStateToProto(await states.requestProof(agentIdFromProto(id), waitMs, signal));
+      const agentId = agentIdFromProto(id);
+      const state = await states.requestProof(agentId, waitMs, signal);
+      audit.note({ subject: { agentId } });
+      return nodeStateToProto(state);
     }),
 
-    QuarantineAgent: unaryHandler(callContext, async (request, _call, { caller }) => {
-      const { agentId, by, reason } = decision(request, caller);
-      await quarantine.byOperator(agentId, reason, by);
+    QuarantineAgent: unaryHandler(callContext, async (request, _call, context) => {
+      const { agentId, by, reason } = decision(request, context);
+      await quarantine.byOperator(agentId, reason, by, context.audit);
       return stateOf(agentId);
     }),
 
-    ReleaseAgent: unaryHandler(callContext, async ({ id, digest }, _call, { caller }) => {
+    ReleaseAgent: unaryHandler(callContext, async ({ id, digest }, _call, { caller, audit }) => {
       const agentId = agentIdFromProto(id);
       if (digest === '') {
         throw invalidArgument('digest: is missing; expected that of the state that is to be accepted');
       }
-      await quarantine.release(agentId, digest, nameOfCaller(caller));
+      await quarantine.release(agentId, digest, nameOfCaller(caller), audit);
       return stateOf(agentId);
     }),
 
@@ -94,12 +97,12 @@ export function createNodeAdmissionHandlers(
       return { nodes: page.items.map(pendingNodeToProto), nextPageToken: page.nextPageToken ?? '' };
     }),
 
-    ApproveNode: unaryHandler(callContext, async (request, _call, { caller }) =>
-      pendingNodeToProto(await admissions.approve(decision(request, caller))),
+    ApproveNode: unaryHandler(callContext, async (request, _call, context) =>
+      pendingNodeToProto(await admissions.approve(decision(request, context))),
     ),
 
-    DenyNode: unaryHandler(callContext, async (request, _call, { caller }) =>
-      pendingNodeToProto(await admissions.deny(decision(request, caller))),
+    DenyNode: unaryHandler(callContext, async (request, _call, context) =>
+      pendingNodeToProto(await admissions.deny(decision(request, context))),
     ),
   };
 }

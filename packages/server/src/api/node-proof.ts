@@ -41,6 +41,12 @@ export function createNodeProofHandlers({
             return value.answer;
           },
         });
+        context.audit.note({
+          subject: { agentId },
+          attestationType: first.begin.attestationType,
+          result: isQuarantined ? 'denied' : 'success',
+          findings,
+        });
         await writeMessage(
           call,
           { verdict: { isQuarantined, findings: findings.map(findingToProto) } },

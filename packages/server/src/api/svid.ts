@@ -2,6 +2,7 @@
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { RateLimits } from '../access/rate-limits.js';
+import type { EntryReader } from '../store/entry-record.js';
 import type { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { JwtSvidIssuer } from '../issuance/jwt-svid-request.js';
 import type { WitSvidIssuer } from '../issuance/wit-svid-request.js';
@@ -14,6 +15,8 @@ import { createX509SvidHandlers } from './svid/x509-svids.js';
 export interface SvidApiOptions extends DownstreamSvidOptions {
   readonly trustDomain: TrustDomain;
   readonly graph: EntryGraph;
+  /** As the database has them, for a scoped admin who mints. */
+  readonly entries: Pick<EntryReader, 'count'>;
   readonly issuers: {
     readonly x509: X509SvidIssuer;
     readonly x509Batches: X509SvidBatchIssuer;
@@ -21,8 +24,8 @@ export interface SvidApiOptions extends DownstreamSvidOptions {
     readonly wit: WitSvidIssuer;
   };
   readonly rateLimits: RateLimits;
-  /** For entries that name none. */
-  readonly defaultTtlSeconds: { readonly x509: number; readonly jwt: number };
+  /** For entries that name none; as configured now. */
+  readonly defaultTtlSeconds: () => { readonly x509: number; readonly jwt: number };
   /** SVIDs in one call. */
   readonly largestBatch: number;
 }
@@ -34,9 +37,13 @@ export function createSvidHandlers(options: SvidApiOptions): Handlers<'spire.api
       ...shared,
       issuer: issuers.x509,
       batchIssuer: issuers.x509Batches,
-      defaultTtlSeconds: defaultTtlSeconds.x509,
+      defaultTtlSeconds: () => defaultTtlSeconds().x509,
     }),
-    ...createJwtSvidHandlers({ ...shared, issuer: issuers.jwt, defaultTtlSeconds: defaultTtlSeconds.jwt }),
+    ...createJwtSvidHandlers({
+      ...shared,
+      issuer: issuers.jwt,
+      defaultTtlSeconds: () => defaultTtlSeconds().jwt,
+    }),
     ...createWitSvidHandlers({ ...shared, issuer: issuers.wit }),
     ...createDownstreamSvidHandlers(shared),
   };

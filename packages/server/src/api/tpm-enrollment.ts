@@ -21,8 +21,8 @@ export function createTpmEnrollmentHandlers(
   tpms: TpmEnrollments,
 ): Handlers<'bonafide.attestation.v1.TpmEnrollment'> {
   return {
-    EnrollTpm: unaryHandler(callContext, async ({ ekHash, note }, _call, { caller, log }) => {
-      const enrolled = await tpms.enroll(ekHashFrom('ek_hash', ekHash), note, nameOfCaller(caller));
+    EnrollTpm: unaryHandler(callContext, async ({ ekHash, note }, _call, { caller, log, audit }) => {
+      const enrolled = await tpms.enroll(ekHashFrom('ek_hash', ekHash), note, nameOfCaller(caller), audit);
       log.info({ ek_hash: enrolled.ekHash }, 'TPM enrolled');
       return enrolledToProto(enrolled);
     }),
@@ -32,25 +32,30 @@ export function createTpmEnrollmentHandlers(
       return { tpms: items.map(enrolledToProto), nextPageToken: nextPageToken ?? '' };
     }),
 
-    RemoveEnrolledTpm: unaryHandler(callContext, async (request, call, { caller, log }) => {
+    RemoveEnrolledTpm: unaryHandler(callContext, async (request, call, { caller, log, audit }) => {
       const ekHash = ekHashFrom('ek_hash', request.ekHash);
-      sendRevisions(call, [await tpms.remove(ekHash, nameOfCaller(caller))]);
+      sendRevisions(call, [await tpms.remove(ekHash, nameOfCaller(caller), audit)]);
       log.info({ ek_hash: ekHash }, 'TPM removed, and its agent banned');
       return {};
     }),
 
-    ReplaceTpm: unaryHandler(callContext, async (request, call, { caller, log }) => {
+    ReplaceTpm: unaryHandler(callContext, async (request, call, { caller, log, audit }) => {
       const oldEkHash = ekHashFrom('old_ek_hash', request.oldEkHash);
       const newEkHash = ekHashFrom('new_ek_hash', request.newEkHash);
-      const { movedEntries, revision } = await tpms.replace(oldEkHash, newEkHash, nameOfCaller(caller));
+      const { movedEntries, revision } = await tpms.replace(
+        oldEkHash,
+        newEkHash,
+        nameOfCaller(caller),
+        audit,
+      );
       sendRevisions(call, [revision]);
       log.info({ old_ek_hash: oldEkHash, new_ek_hash: newEkHash, entries: movedEntries }, 'TPM replaced');
       return { movedEntries };
     }),
 
-    RekeyTpm: unaryHandler(callContext, async (request, _call, { caller, log }) => {
+    RekeyTpm: unaryHandler(callContext, async (request, _call, { caller, log, audit }) => {
       const ekHash = ekHashFrom('ek_hash', request.ekHash);
-      await tpms.rekey(ekHash, nameOfCaller(caller));
+      await tpms.rekey(ekHash, nameOfCaller(caller), audit);
       log.info({ ek_hash: ekHash }, 'attestation key of the TPM forgotten');
       return {};
     }),

@@ -15,10 +15,8 @@ import { inField } from '@bonafide/shared/rpc/codec/field';
 import type { FederationRelationship as RelationshipProto } from '@bonafide/shared/rpc/gen/spire/api/types/FederationRelationship';
 import { unaryHandler } from '@bonafide/shared/rpc/handler';
 import type { Handlers } from '@bonafide/shared/rpc/load-service';
-import { sendRevisions } from '@bonafide/shared/rpc/revision-header';
-import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/status';
 import { parseTrustDomainOrId, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import { callContext, type AuthorizedCallContext } from '../access/call-context.js';
+import { callContext } from '../access/call-context.js';
 import type { BundleRefresh } from '../federation/bundle-refresh.js';
 import type {
   FederationRelationships,
@@ -26,13 +24,12 @@ import type {
   WrittenRelationship,
 } from '../federation/relationships.js';
 import { pageFromProto } from './request/page.js';
+import { writeEachTrustDomain } from './request/trust-domain-batch.js';
 
 export interface TrustDomainApiOptions {
   readonly relationships: FederationRelationships;
   readonly refresh: Pick<BundleRefresh, 'refresh'>;
 }
-
-const MAX_BATCH = 500;
 
 export function createTrustDomainHandlers({
   relationships,
@@ -52,33 +49,42 @@ export function createTrustDomainHandlers({
     ),
 
     BatchCreateFederationRelationship: unaryHandler(callContext, async (request, call, context) => ({
-      results: await each(request.federationRelationships, { call, context }, async (item) => {
-        const { relationship, bundle } = converted(() => federationRelationshipFromProto(item));
-        const created = await named('failed to create federation relationship', () =>
-          relationships.create(relationship, bundle),
-        );
-        return written(created, request.outputMask);
-      }),
+      results: await writeEachTrustDomain(
+        { call, context, items: request.federationRelationships, nameOf },
+        async (item) => {
+          const { relationship, bundle } = converted(() => federationRelationshipFromProto(item));
+          const created = await named('failed to create federation relationship', () =>
+            relationships.create(relationship, bundle),
+          );
+          return written(created, request.outputMask);
+        },
+      ),
     })),
 
     BatchUpdateFederationRelationship: unaryHandler(callContext, async (request, call, context) => {
       const mask = federationMaskFromProto(request.inputMask);
       return {
-        results: await each(request.federationRelationships, { call, context }, async (item) => {
-          const { trustDomain, endpoint, bundle } = converted(() => federationUpdateFromProto(item, mask));
-          const updated = await named('failed to update federation relationship', () =>
-            relationships.update(trustDomain, endpoint, bundle),
-          );
-          return written(updated, request.outputMask);
-        }),
+        results: await writeEachTrustDomain(
+          { call, context, items: request.federationRelationships, nameOf },
+          async (item) => {
+            const { trustDomain, endpoint, bundle } = converted(() => federationUpdateFromProto(item, mask));
+            const updated = await named('failed to update federation relationship', () =>
+              relationships.update(trustDomain, endpoint, bundle),
+            );
+            return written(updated, request.outputMask);
+          },
+        ),
       };
     }),
 
     BatchDeleteFederationRelationship: unaryHandler(callContext, async ({ trustDomains }, call, context) => {
-      const results = await each(trustDomains, { call, context }, async (name) => {
-        if (name === '') throw invalidArgument('missing trust domain');
-        return { revision: await relationships.delete(trustDomainFrom(name)), answer: {} };
-      });
+      const results = await writeEachTrustDomain(
+        { call, context, items: trustDomains, nameOf: bareName },
+        async (name) => {
+          if (name === '') throw invalidArgument('missing trust domain');
+          return { revision: await relationships.delete(trustDomainFrom(name)), answer: {} };
+        },
+      );
       return {
         results: results.map((result, index) => ({
           ...result,
@@ -87,11 +93,12 @@ export function createTrustDomainHandlers({
       };
     }),
 
-    RefreshBundle: unaryHandler(callContext, async ({ trustDomain: name }) => {
+    RefreshBundle: unaryHandler(callContext, async ({ trustDomain: name }, _call, { audit }) => {
       const trustDomain = trustDomainFrom(name);
       await refresh.refresh(trustDomain).catch((error: unknown) => {
         throw hasReason(error, 'not_found') ? error : prefixedError('failed to refresh bundle', error);
       });
+      audit.note({ subject: { trustDomain } });
       return {};
     }),
   };
@@ -106,6 +113,10 @@ function heldToProto(
 
 function trustDomainFrom(name: string): TrustDomain {
   return inField('failed to parse trust domain', () => parseTrustDomainOrId(name));
+}
+
+function nameOf({ trustDomain }: { readonly trustDomain: string }): string {
+  return trustDomain;
 }
 
 /** As SPIRE answers: the name even when a SPIFFE ID was given. */
@@ -132,44 +143,10 @@ function prefixedError(what: string, error: unknown): unknown {
   return new BonafideError(error.reason, `${what}: ${errorMessage(error)}`, { cause: error });
 }
 
-interface ItemResult {
-  readonly status: { readonly code: number; readonly message: string };
-  readonly federationRelationship?: RelationshipProto;
-}
-
-interface WrittenItem {
-  readonly revision: number;
-  readonly answer: { readonly federationRelationship?: RelationshipProto };
-}
-
-function written(relationship: WrittenRelationship, mask: FederationMask | null): WrittenItem {
+function written(
+  relationship: WrittenRelationship,
+  mask: FederationMask | null,
+): { readonly revision: number; readonly answer: { readonly federationRelationship: RelationshipProto } } {
   const answer = { federationRelationship: heldToProto(relationship, mask) };
   return { revision: relationship.revision, answer };
-}
-
-/** One after the other, as each is a transaction; every item has a status of its own. */
-async function each<Item>(
-  items: readonly Item[],
-  {
-    call,
-    context,
-  }: { readonly call: Parameters<typeof sendRevisions>[0]; readonly context: AuthorizedCallContext },
-  work: (item: Item) => Promise<WrittenItem>,
-): Promise<ItemResult[]> {
-  if (items.length > MAX_BATCH) {
-    throw invalidArgument(`${items.length} items are too many; at most ${MAX_BATCH} are accepted`);
-  }
-  const results: ItemResult[] = [];
-  const revisions: number[] = [];
-  for (const item of items) {
-    try {
-      const { revision, answer } = await work(item);
-      revisions.push(revision);
-      results.push({ ...answer, status: OK_STATUS_PROTO });
-    } catch (error) {
-      results.push({ status: statusProtoFromError(error, context) });
-    }
-  }
-  sendRevisions(call, revisions);
-  return results;
 }

@@ -5,6 +5,7 @@ import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import type { TellOwnAct } from '../audit/own-acts.js';
 import type {
   AuthorityKind,
   AuthorityRecord,
@@ -13,11 +14,10 @@ import type {
 } from '../store/authority-record.js';
 import type { CommittedRevision, Store } from '../store/store.js';
 import type { ActiveAuthority } from './active-authority.js';
-import type { AuthorityMaker } from './authority-maker.js';
-import { AuthorityByHand, type AuthorityByHandOptions } from './authority-by-hand.js';
-import { AuthoritySlots } from './authority-slots.js';
+import type { AuthorityByHand } from './authority-by-hand.js';
 import type { KeyManager } from './key-manager.js';
-import { RotationLoop, type RotationProblem } from './rotation-loop.js';
+import type { RotationProblem } from './rotation-loop.js';
+import { rotatingKind, type RotatingKind } from './rotating-kind.js';
 import { createTokenAuthorityMaker } from './token-authority-maker.js';
 import type { TokenSigningAuthorities, TokenSigningAuthority } from './token-signing-authority.js';
 import { UpstreamByHand } from './upstream-by-hand.js';
@@ -37,22 +37,26 @@ export interface AuthorityRotationOptions {
   readonly ttlSeconds: number;
   readonly subject?: DistinguishedName | undefined;
   readonly upstream?: UpstreamAuthority | undefined;
+  /** Hears of what is rotated in time. */
+  readonly tell?: TellOwnAct | undefined;
+  /** Hears of every authority that begins to sign. */
+  readonly onActivated?: ((kind: AuthorityKind) => void) | undefined;
 }
 
 export type RotationListener = (active: X509SigningAuthority) => void;
 
 export interface AuthorityProblem extends RotationProblem {
+  readonly kind: AuthorityKind;
   /** Of the kind, as in `X.509 authority`. */
   readonly words: string;
   readonly signsUntil: Date | undefined;
 }
 
-/** One kind of authority: its slots, and what moves them. */
-interface RotatingKind<Authority extends AuthorityRecord> {
-  readonly slots: AuthoritySlots<Authority>;
-  readonly loop: RotationLoop<Authority>;
-  readonly byHand: AuthorityByHand<Authority>;
-  readonly words: string;
+/** An authority of this server, for those who watch. */
+export interface AuthoritySlotView {
+  readonly kind: AuthorityKind;
+  readonly slot: AuthorityRecord['slot'];
+  readonly notAfter: Date;
 }
 
 /** Where token authorities are found in the bundle. */
@@ -72,7 +76,7 @@ export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthor
     { readonly of: ActiveAuthority<X509AuthorityRecord>; readonly signing: X509SigningAuthority } | undefined;
 
   constructor(options: AuthorityRotationOptions) {
-    const { keyTypes, upstream } = options;
+    const { keyTypes, onActivated, upstream } = options;
     this.#store = options.store;
     this.#trustDomain = options.trustDomain;
     const x509 = createX509AuthorityMaker({
@@ -85,7 +89,11 @@ export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthor
       if (!this.#x509.slots.canSign()) return;
       for (const listener of this.#listeners) listener(this.activeX509());
     };
-    this.#x509 = rotatingKind(options, x509, announce, {
+    const activated = (): void => {
+      onActivated?.('x509');
+      announce();
+    };
+    this.#x509 = rotatingKind(options, x509, activated, {
       isUnderUpstream: upstream !== undefined,
       onWithdrawal: announce,
     });
@@ -93,7 +101,7 @@ export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthor
       rotatingKind(
         options,
         createTokenAuthorityMaker({ kind, keyType: keyTypes[kind], store: options.store, upstream }),
-        () => undefined,
+        () => onActivated?.(kind),
         {
           isUnderUpstream: false,
           onWithdrawal: () => undefined,
@@ -179,12 +187,28 @@ export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthor
 
   /** What cannot be rotated although it is due, and how long what signs meanwhile is good for. */
   problems(): readonly AuthorityProblem[] {
-    return [this.#x509, this.#jwt, this.#wit].flatMap(({ slots, loop, words }) => {
+    return this.#kinds().flatMap(({ kind, slots, loop, words }) => {
       const { problem } = loop;
       return problem === undefined
         ? []
-        : [{ ...problem, words, signsUntil: slots.in('active')[0]?.notAfter }];
+        : [{ ...problem, kind, words, signsUntil: slots.in('active')[0]?.notAfter }];
     });
+  }
+
+  slots(): readonly AuthoritySlotView[] {
+    return this.#kinds().flatMap(({ kind, slots }) =>
+      (['active', 'prepared', 'old'] as const).flatMap((slot) =>
+        slots.in(slot).map(({ notAfter }) => ({ kind, slot, notAfter })),
+      ),
+    );
+  }
+
+  #kinds(): readonly (RotatingKind<AuthorityRecord> & { readonly kind: AuthorityKind })[] {
+    return [
+      { ...this.#x509, kind: 'x509' },
+      { ...this.#jwt, kind: 'jwt' },
+      { ...this.#wit, kind: 'wit' },
+    ];
   }
 
   canSignX509(): boolean {
@@ -195,38 +219,6 @@ export class AuthorityRotation implements SigningAuthorities, TokenSigningAuthor
   async rotate(): Promise<void> {
     for (const { loop } of [this.#x509, this.#jwt, this.#wit]) await loop.rotate();
   }
-}
-
-function rotatingKind<Authority extends AuthorityRecord>(
-  options: AuthorityRotationOptions,
-  maker: AuthorityMaker<Authority>,
-  onActivation: () => void,
-  conditions: Pick<AuthorityByHandOptions<Authority>, 'isUnderUpstream' | 'onWithdrawal' | 'isForeign'>,
-): RotatingKind<Authority> {
-  const { trustDomain, store, keyManager, clock, log, ttlSeconds } = options;
-  const slots = new AuthoritySlots({
-    trustDomain,
-    store,
-    keyManager,
-    clock,
-    log,
-    maker,
-    ttlSeconds,
-    onActivation,
-  });
-  const { words } = maker;
-  const loop = new RotationLoop({ slots, clock, log, words });
-  const otherServerOf = async (authorityId: string): Promise<string | undefined> => {
-    const records = await store.authorities.list();
-    const serverId = records.find((record) => record.authorityId === authorityId)?.serverId;
-    return serverId === store.serverId ? undefined : serverId;
-  };
-  return {
-    slots,
-    loop,
-    words,
-    byHand: new AuthorityByHand({ slots, loop, words, otherServerOf, ...conditions }),
-  };
 }
 
 function x509Signing({ record, signer }: ActiveAuthority<X509AuthorityRecord>): X509SigningAuthority {

@@ -28,6 +28,9 @@ export interface AuthoritySlotsOptions<Authority extends AuthorityRecord> {
   readonly onActivation: () => void;
 }
 
+/** What SPIRE's log calls an authority that begins and stops to sign. */
+const LOGGED_WORDS = { x509: 'X509 CA', jwt: 'JWT key', wit: 'WIT key' } as const;
+
 const NOT_BEFORE_CUSHION_SECONDS = 10;
 /** 32 characters of base64url. */
 const NAME_BYTES = 24;
@@ -115,7 +118,10 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     }
     for (const { keyId: replacedKeyId } of replaced) await this.#keys.delete(replacedKeyId);
     const { authorityId, notAfter } = made.record;
-    log.info({ authority_id: authorityId, expires_at: notAfter.toISOString() }, `${maker.words} prepared`);
+    log.info(
+      { local_authority_id: authorityId, expires_at: notAfter.toISOString() },
+      `${LOGGED_WORDS[maker.kind]} prepared`,
+    );
     return revision;
   }
 
@@ -133,7 +139,9 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
     // What is signing right now holds the signer itself; nobody else has a use for the key.
     for (const { keyId } of retired) await this.#keys.delete(keyId);
     const { log, maker } = this.#options;
-    log.info({ authority_id: next.authorityId }, `${maker.words} activated`);
+    const fields = { local_authority_id: next.authorityId };
+    log.info(fields, `${LOGGED_WORDS[maker.kind]} activated`);
+    if (maker.kind === 'x509') log.debug(fields, 'Successfully rotated X.509 CA');
     return revision;
   }
 
@@ -144,7 +152,7 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
       await transaction.authorities.put({ ...record, isTainted: true });
       await editOwnBundle(transaction, trustDomain, (bundle) => maker.taint(bundle, record.authorityId));
     });
-    log.warn({ authority_id: record.authorityId }, `${maker.words} tainted`);
+    log.warn({ local_authority_id: record.authorityId }, `${maker.words} tainted successfully`);
     return revision;
   }
 
@@ -157,7 +165,7 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
       await transaction.authorities.addRevoked(authorityId, record && endOfUse(record));
       if (record !== undefined) await transaction.authorities.delete(authorityId);
     });
-    log.warn({ authority_id: authorityId }, `${maker.words} revoked`);
+    log.warn({ local_authority_id: authorityId }, `${maker.words} revoked successfully`);
     return revision;
   }
 
@@ -206,7 +214,10 @@ export class AuthoritySlots<Authority extends AuthorityRecord> {
       await this.write(async ({ authorities }) => {
         for (const record of withdrawn) await authorities.put({ ...record, isTainted: true });
       });
-      log.warn(idsOf(withdrawn), `${maker.words} tainted, as what it stands under is`);
+      log.warn(
+        idsOf(withdrawn),
+        'Current root CA is signed by a tainted upstream authority, preparing rotation',
+      );
     }
     this.#readRevision = Math.max(this.#readRevision, heardRevision);
     // Another one is active when a connection broke while our own activation was committed.

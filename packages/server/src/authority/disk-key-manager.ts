@@ -1,28 +1,16 @@
 /** Keys in one private JSON file, as SPIRE's disk key manager lays it out: `{"keys": {"<key id>": "<base64 PKCS#8>"}}`. */
-import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { z } from 'zod';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
 import type { KeyType } from '@bonafide/shared/crypto/key-type';
-import { decodeBase64 } from '@bonafide/shared/crypto/pem';
-import { exportPkcs8, importPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
+import { exportPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
 import { createKeySigner } from '@bonafide/shared/crypto/signer';
-import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import {
   createPrivateDirectory,
-  readFileIfExists,
   removeUnfinishedWrites,
   writeFileAtomic,
 } from '@bonafide/shared/runtime/private-file';
+import { readKeyFile, type StoredKey } from './key-file.js';
 import type { KeyManager, Signer } from './key-manager.js';
-
-const keyFileSchema = z.strictObject({ keys: z.record(z.string().min(1), z.string()) });
-
-interface StoredKey {
-  /** Base64 PKCS#8, as it is in the file. */
-  readonly encoded: string;
-  readonly signer: Signer;
-}
 
 export class DiskKeyManager implements KeyManager {
   readonly #path: string;
@@ -42,16 +30,7 @@ export class DiskKeyManager implements KeyManager {
   static async open(path: string): Promise<DiskKeyManager> {
     await createPrivateDirectory(dirname(path));
     await removeUnfinishedWrites(path);
-    const text = await readFileIfExists(path);
-    if (text === undefined) return new DiskKeyManager(path, new Map());
-    const { mode } = await stat(path);
-    if ((mode & 0o077) !== 0) {
-      throw new BonafideError(
-        'failed_precondition',
-        `${path} holds private keys and others may read it; run: chmod 600 ${path}`,
-      );
-    }
-    return new DiskKeyManager(path, parseKeyFile(path, text.toString('utf8')));
+    return new DiskKeyManager(path, (await readKeyFile(path)) ?? new Map<string, StoredKey>());
   }
 
   async generateKey(keyId: string, keyType: KeyType): Promise<Signer> {
@@ -60,6 +39,14 @@ export class DiskKeyManager implements KeyManager {
     const encoded = exportPkcs8(privateKey).toString('base64');
     await this.#change((keys) => keys.set(keyId, { encoded, signer }));
     return signer;
+  }
+
+  async importKeys(keys: ReadonlyMap<string, StoredKey>): Promise<void> {
+    const isNew = [...keys].some(([keyId, { encoded }]) => this.#keys.get(keyId)?.encoded !== encoded);
+    if (!isNew) return;
+    await this.#change((present) => {
+      for (const [keyId, key] of keys) present.set(keyId, key);
+    });
   }
 
   getSigner(keyId: string): Promise<Signer | undefined> {
@@ -85,24 +72,5 @@ export class DiskKeyManager implements KeyManager {
     });
     this.#lastWrite = write.catch(() => undefined); // whoever asked for it hears of it; the next one tries again
     return write;
-  }
-}
-
-function parseKeyFile(path: string, text: string): ReadonlyMap<string, StoredKey> {
-  try {
-    const { keys } = keyFileSchema.parse(JSON.parse(text));
-    return new Map(
-      Object.entries(keys).map(([keyId, encoded]) => [
-        keyId,
-        {
-          encoded,
-          signer: createKeySigner(importPkcs8(decodeBase64(encoded, `key ${JSON.stringify(keyId)}`))),
-        },
-      ]),
-    );
-  } catch (cause) {
-    // What the parser says of JSON may quote the text, and the text is keys.
-    const reason = cause instanceof BonafideError ? `: ${errorMessage(cause)}` : '';
-    throw new BonafideError('failed_precondition', `the key file ${path} is damaged${reason}`);
   }
 }

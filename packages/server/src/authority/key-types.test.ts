@@ -59,5 +59,5 @@ describe.each(KEY_TYPES)('authorities with keys of type %s', (keyType) => {
       }
     }
     await store.close();
-  }, 120_000);
+  });
 });

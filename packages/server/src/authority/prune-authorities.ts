@@ -46,7 +46,8 @@ export class AuthorityPruning {
       await transaction.authorities.pruneRevoked(now);
       await editOwnBundle(transaction, trustDomain, (bundle) => pruneBundle(bundle, now, past));
     });
-    for (const authorityId of past) log.info({ authority_id: authorityId }, `expired ${maker.words} removed`);
+    for (const authorityId of past)
+      log.info({ local_authority_id: authorityId }, `expired ${maker.words} removed`);
   }
 
   /** So that no revision is taken for nothing. */

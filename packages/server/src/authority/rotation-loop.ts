@@ -3,6 +3,7 @@ import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-er
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import type { Clock, Timer } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
+import type { TellOwnAct } from '../audit/own-acts.js';
 import type { AuthorityRecord } from '../store/authority-record.js';
 import type { AuthoritySlots } from './authority-slots.js';
 import { nextRotation } from './next-rotation.js';
@@ -13,6 +14,7 @@ export interface RotationLoopOptions<Authority extends AuthorityRecord> {
   readonly log: Logger;
   /** In words, as in `X.509 authority`. */
   readonly words: string;
+  readonly tell?: TellOwnAct | undefined;
 }
 
 /** Timers count seconds that pass, not the wall clock, which may be set; look again this often. */
@@ -95,9 +97,21 @@ export class RotationLoop<Authority extends AuthorityRecord> {
       if (actions === MAX_ACTIONS) {
         throw new BonafideError('internal', `the rotation of the ${words} does not come to rest`);
       }
-      await (action.kind === 'prepare' ? slots.prepare(this.#signal) : slots.activate());
+      await this.#act(action.kind);
     }
     await slots.prune();
+  }
+
+  async #act(action: 'prepare' | 'activate'): Promise<void> {
+    const { slots, words: kind, tell } = this.#options;
+    const revision = await (action === 'prepare' ? slots.prepare(this.#signal) : slots.activate());
+    const slot = action === 'prepare' ? 'prepared' : 'active';
+    const subject = { authorityId: slots.in(slot).at(-1)?.authorityId };
+    await tell?.(`authority_${slot === 'active' ? 'activated' : slot}`, {
+      subject,
+      revision,
+      details: { kind },
+    });
   }
 
   #schedule(delayMs: number): void {

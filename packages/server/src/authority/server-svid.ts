@@ -20,6 +20,8 @@ export interface ServerSvidOptions {
   readonly log: Logger;
   readonly ttlSeconds: number;
   readonly keyType?: KeyType;
+  /** Beside the SPIFFE ID; none unless told. */
+  readonly dnsNames?: readonly string[];
 }
 
 export type ServerSvidListener = (svid: X509Svid) => void;
@@ -105,7 +107,7 @@ export class ServerSvid {
   }
 
   async #renew(): Promise<void> {
-    const { trustDomain, issuer, ttlSeconds, keyType = 'ec-p256', log } = this.#options;
+    const { trustDomain, issuer, ttlSeconds, keyType = 'ec-p256', dnsNames = [], log } = this.#options;
     const spiffeId = serverId(trustDomain);
     const privateKey = await generatePrivateKey(keyType);
     const csr = await createCertificateSigningRequest(privateKey, { uriNames: [spiffeId] });
@@ -113,7 +115,7 @@ export class ServerSvid {
     const { certificateChain, notBefore, notAfter, serialNumber } = await issuer.issue({
       csr,
       spiffeId,
-      dnsNames: [],
+      dnsNames,
       ttlSeconds,
     });
     const svid: X509Svid = { spiffeId, certificateChain, privateKey, notBefore, notAfter, hint: undefined };

@@ -43,7 +43,7 @@ export class UpstreamByHand {
     return this.#withdraw(subjectKeyId, {
       refused: 'provided subject key id is not valid',
       failed: 'failed to taint upstream authority',
-      done: 'X.509 upstream authority tainted',
+      done: 'X.509 upstream authority tainted successfully',
       edit: taintX509Authority,
       also: (transaction, anchor) => taintUnder(transaction, slots, new Set([anchor])),
     });
@@ -54,7 +54,7 @@ export class UpstreamByHand {
     return this.#withdraw(subjectKeyId, {
       refused: 'invalid subject key ID',
       failed: 'failed to revoke X.509 upstream authority',
-      done: 'X.509 upstream authority revoked',
+      done: 'X.509 upstream authority successfully revoked',
       edit: revokeX509Authority,
       // For ever: the authority above may certify the same key anew.
       also: (transaction, anchor) => transaction.authorities.addRevoked(anchor, undefined),

@@ -75,7 +75,7 @@ export class UpstreamFollower {
     });
     if (tainted.size > 0) {
       log.warn(
-        { subject_key_ids: [...tainted] },
+        { subject_key_ids: [...tainted].join(',') },
         'the upstream authority has withdrawn authorities of its own',
       );
     }

@@ -1,4 +1,5 @@
 /** Makes the authorities that sign X.509-SVIDs: self-signed, or signed by an upstream authority (X509-SVID section 3). */
+import { anchorsOf } from '@bonafide/shared/crypto/anchors-of';
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import type { DistinguishedName } from '@bonafide/shared/crypto/der/distinguished-name';
 import type { KeyType } from '@bonafide/shared/crypto/key-type';
@@ -12,7 +13,7 @@ import type { X509AuthorityRecord } from '../store/authority-record.js';
 import type { Store } from '../store/store.js';
 import { revokeX509Authority, taintX509Authority } from '../trust-bundle/withdraw-authority.js';
 import type { AuthorityMaker, AuthorityRequest, MadeAuthority } from './authority-maker.js';
-import { anchorId, anchorsOf, isAnchorRevoked } from './upstream/trust-anchor.js';
+import { anchorId, isAnchorRevoked } from './upstream/trust-anchor.js';
 import type { UpstreamAuthority } from './upstream/upstream-authority.js';
 
 export interface X509AuthorityMakerOptions {

@@ -1,8 +1,9 @@
 /** `healthcheck`: exit code 0 exactly when the server answers that it is serving. */
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
+import { healthCheckLines } from '@bonafide/shared/cli/health-checks';
 import { addExamples, switchOption } from '@bonafide/shared/cli/option-values';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
-import { DEGRADED_HEADER } from '@bonafide/shared/rpc/health-header';
+import { CHECKS_HEADER, DEGRADED_HEADER } from '@bonafide/shared/rpc/health-header';
 import type { Command } from 'commander';
 import { withServer } from './server-connection.js';
 import { addServerFlags, type ServerFlags } from './server-flags.js';
@@ -22,7 +23,8 @@ export function healthcheck(command: Command, host: CommandHost): void {
     'bonafide-server healthcheck --verbose --socket-path /run/bonafide/server.sock',
   ]).action(async (flags: HealthcheckFlags) => {
     if (flags.verbose === true) host.stdout.write('Checking server health...\n');
-    const { status, degradations } = await health(flags, host);
+    const { status, degradations, checks } = await health(flags, host);
+    if (flags.verbose === true) host.stdout.write(checks.map((line) => `${line}\n`).join(''));
     if (status !== 'SERVING') {
       throw new BonafideError(
         'unavailable',
@@ -36,15 +38,22 @@ export function healthcheck(command: Command, host: CommandHost): void {
 async function health(
   flags: ServerFlags,
   host: CommandHost,
-): Promise<{ readonly status: string; readonly degradations: readonly string[] }> {
+): Promise<{
+  readonly status: string;
+  readonly degradations: readonly string[];
+  /** Lines. */
+  readonly checks: readonly string[];
+}> {
+  let checks: readonly string[] = [];
   const degradations: string[] = [];
   try {
     const { status } = await withServer(flags, host, (server) =>
       server.call('grpc.health.v1.Health', 'check', {}, (headers) => {
         degradations.push(...headers.get(DEGRADED_HEADER).map(String));
+        checks = healthCheckLines(headers.get(CHECKS_HEADER)[0]);
       }),
     );
-    return { status, degradations };
+    return { status, degradations, checks };
   } catch (error) {
     throw new BonafideError(
       'unavailable',

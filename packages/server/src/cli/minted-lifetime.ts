@@ -1,11 +1,11 @@
 /** `--ttl` of the commands that mint, and the warning when less was given than was asked for. */
+import { rfc3339 } from '@bonafide/shared/cli/rfc3339';
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { valueOption } from '@bonafide/shared/cli/option-values';
 import { parseDuration } from '@bonafide/shared/config/go-duration';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { unixSeconds } from '@bonafide/shared/runtime/clock';
 import type { Option } from 'commander';
-import { rfc3339 } from './printed-words.js';
 
 /** Seconds; 0 when it is not given. */
 export function lifetimeOption(): Option {
@@ -15,17 +15,22 @@ export function lifetimeOption(): Option {
   );
 }
 
-/**
- * @param kind for the message, for example `JWT-SVID`.
- * @param expiresAt Unix seconds.
- */
+interface MintedLifetime {
+  /** Before the server was asked; what it takes to answer shortens no life. */
+  readonly askedAt: Date;
+  /** Unix seconds. */
+  readonly expiresAt: number;
+  /** What was asked for; 0: nothing in particular. */
+  readonly ttlSeconds: number;
+}
+
+/** @param kind for the message, for example `JWT-SVID`. */
 export function warnOfShortLife(
   host: CommandHost,
   kind: string,
-  expiresAt: number,
-  ttlSeconds: number,
+  { askedAt, expiresAt, ttlSeconds }: MintedLifetime,
 ): void {
-  if (expiresAt - unixSeconds(host.clock.now()) >= Math.floor(ttlSeconds)) return;
+  if (expiresAt - unixSeconds(askedAt) >= Math.floor(ttlSeconds)) return;
   host.stderr.write(
     `${kind} lifetime was capped shorter than specified ttl; expires ${JSON.stringify(rfc3339(expiresAt))}\n`,
   );

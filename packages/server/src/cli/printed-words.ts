@@ -13,11 +13,6 @@ export function printedTime(unixSeconds: number): string {
   return `${iso.slice(0, 10)} ${iso.slice(11, 19)} +0000 UTC`;
 }
 
-/** `2026-01-02T15:04:05Z`. */
-export function rfc3339(unixSeconds: number): string {
-  return dateFromUnixSeconds(unixSeconds).toISOString().replace('.000Z', 'Z');
-}
-
 /** `AlreadyExists` for ALREADY_EXISTS. */
 export function statusName(code: number): string {
   const name = (status as Readonly<Record<number, string | undefined>>)[code];

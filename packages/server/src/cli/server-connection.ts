@@ -1,27 +1,40 @@
-/** A command's line to the server: calls over the admin Unix socket, whose failures say what the operator can do. */
+/** A command's line to the server: calls over the admin Unix socket, or to a server elsewhere; failures say what the operator can do. */
 import { stat } from 'node:fs/promises';
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { BonafideError, hasReason } from '@bonafide/shared/errors/bonafide-error';
-import { callUnary, openServerStream } from '@bonafide/shared/rpc/client-call';
+import { callUnary, openBidiStream, openServerStream } from '@bonafide/shared/rpc/client-call';
 import type { UnaryMethodName, UnaryRequest, UnaryResponse } from '@bonafide/shared/rpc/client-methods';
 import { loadService, type ServiceClient } from '@bonafide/shared/rpc/load-service';
+import type { EntryPlanRequest } from '@bonafide/shared/rpc/gen/bonafide/entry/v1/EntryPlanRequest';
+import type { EntryPlanResponse__Output } from '@bonafide/shared/rpc/gen/bonafide/entry/v1/EntryPlanResponse';
 import type { WaitForDeliveryRequest } from '@bonafide/shared/rpc/gen/bonafide/sync/v1/WaitForDeliveryRequest';
 import type { WaitForDeliveryResponse__Output } from '@bonafide/shared/rpc/gen/bonafide/sync/v1/WaitForDeliveryResponse';
 import { revisionsIn } from '@bonafide/shared/rpc/revision-header';
 import type { ServiceName } from '@bonafide/shared/rpc/services';
-import { credentials, type Metadata } from '@grpc/grpc-js';
+import { credentials, type ChannelCredentials, type ChannelOptions, type Metadata } from '@grpc/grpc-js';
 import { adminSocketPath, type ServerFlags } from './server-flags.js';
 
 const CALL_LIMIT_MS = 60_000;
+/** Thousands of entries are one transaction. */
+const PLAN_LIMIT_MS = 600_000;
 const LARGEST_ANSWER_BYTES = 256 * 1024 * 1024;
 
+/** A server that is reached over TCP. */
+export interface RemoteServer {
+  /** Host and port. */
+  readonly address: string;
+  readonly credentials: ChannelCredentials;
+  readonly options: ChannelOptions;
+}
+
 export class ServerConnection {
-  readonly #socketPath: string;
+  readonly #server: string | RemoteServer;
   readonly #clients = new Map<ServiceName, ServiceClient<ServiceName>>();
   readonly #committed: number[] = [];
 
-  constructor(socketPath: string) {
-    this.#socketPath = socketPath;
+  /** @param server the path of its admin socket, or where it is. */
+  constructor(server: string | RemoteServer) {
+    this.#server = server;
   }
 
   /** What the calls so far have committed, as the server says. */
@@ -35,17 +48,18 @@ export class ServerConnection {
     method: Method,
     request: UnaryRequest<ServiceClient<Name>[Method]>,
     onHeaders: (headers: Metadata) => void = () => undefined,
+    deadlineMs = CALL_LIMIT_MS,
   ): Promise<UnaryResponse<ServiceClient<Name>[Method]>> {
     try {
       return await callUnary(this.#client(service), method, request, {
-        deadlineMs: CALL_LIMIT_MS,
+        deadlineMs,
         onHeaders: (headers) => {
           this.#committed.push(...revisionsIn(headers));
           onHeaders(headers);
         },
       });
     } catch (error) {
-      throw hasReason(error, 'unavailable') ? await explainUnavailable(this.#socketPath, error) : error;
+      throw hasReason(error, 'unavailable') ? await explainUnavailable(this.#server, error) : error;
     }
   }
 
@@ -59,6 +73,30 @@ export class ServerConnection {
     });
   }
 
+  /** Sends all messages, then gives the answers. @throws BonafideError as `call`. */
+  async *planEntries(
+    method: 'PlanEntries' | 'ApplyEntries',
+    requests: Iterable<EntryPlanRequest>,
+  ): AsyncGenerator<EntryPlanResponse__Output, undefined> {
+    const stream = openBidiStream(this.#client('bonafide.entry.v1.EntryPlan'), method, {
+      deadlineMs: PLAN_LIMIT_MS,
+    });
+    try {
+      for (const request of requests) await stream.send(request);
+      stream.end();
+      for await (const answer of stream.messages) {
+        const revision = answer.summary?.appliedRevision ?? 0;
+        if (revision > 0) this.#committed.push(revision);
+        yield answer;
+      }
+    } catch (error) {
+      throw hasReason(error, 'unavailable') ? await explainUnavailable(this.#server, error) : error;
+    } finally {
+      stream.cancel();
+    }
+    return undefined;
+  }
+
   close(): void {
     for (const client of this.#clients.values()) client.close();
     this.#clients.clear();
@@ -69,9 +107,11 @@ export class ServerConnection {
     // The map holds under each name a client of that service only.
     if (present !== undefined) return present;
     const { Client } = loadService(service);
-    const client = new Client(`unix:${this.#socketPath}`, credentials.createInsecure(), {
-      'grpc.max_receive_message_length': LARGEST_ANSWER_BYTES,
-    });
+    const limits = { 'grpc.max_receive_message_length': LARGEST_ANSWER_BYTES };
+    const client =
+      typeof this.#server === 'string'
+        ? new Client(`unix:${this.#server}`, credentials.createInsecure(), limits)
+        : new Client(this.#server.address, this.#server.credentials, { ...this.#server.options, ...limits });
     this.#clients.set(service, client);
     return client;
   }
@@ -91,8 +131,14 @@ export async function withServer<T>(
   }
 }
 
-async function explainUnavailable(socketPath: string, error: BonafideError): Promise<BonafideError> {
-  const explanation = (await socketTrouble(socketPath, error.message)) ?? error.message;
+async function explainUnavailable(
+  server: string | RemoteServer,
+  error: BonafideError,
+): Promise<BonafideError> {
+  const explanation =
+    typeof server === 'string'
+      ? ((await socketTrouble(server, error.message)) ?? error.message)
+      : `cannot reach the server at ${server.address}: ${error.message}`;
   return new BonafideError('unavailable', explanation, { cause: error });
 }
 

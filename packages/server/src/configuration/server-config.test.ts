@@ -19,6 +19,15 @@ function problemsOf(text: string): string {
 describe('the configuration of the server', () => {
   it('needs nothing but a trust domain, and has the defaults of SPIRE', () => {
     expect(parse('server: { trust_domain: example.org }')).toEqual({
+      access: { roles: [] },
+      audit: { enabled: true, on_failure: 'stop' },
+      health_checks: {
+        listener_enabled: false,
+        bind_address: 'localhost',
+        bind_port: 80,
+        live_path: '/live',
+        ready_path: '/ready',
+      },
       server: {
         trust_domain: 'example.org',
         bind_address: '0.0.0.0',
@@ -42,6 +51,7 @@ describe('the configuration of the server', () => {
         trusted_proxies: [],
         experimental: { signing_threads: 'auto' },
         drain_spread: 5,
+        explain_to_agents: 'reasons',
         prune_attested_nodes_batch_size: 1000,
         prune_tofu_nodes: false,
         max_connections: 15_000,

@@ -4,18 +4,22 @@ import { durationSchema } from '@bonafide/shared/config/duration';
 import { parseDuration } from '@bonafide/shared/config/go-duration';
 import { logLevelSchema } from '@bonafide/shared/config/log-level';
 import { parsedString } from '@bonafide/shared/config/parsed-string';
+import { healthConfigSchema } from '@bonafide/shared/http/health-config';
 import { KEY_TYPES } from '@bonafide/shared/crypto/key-type';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
+import { accessSchema, strayRole } from '../access/access-config.js';
+import { auditSchema } from '../audit/audit-config.js';
 import { upstreamAuthoritySchema } from '../authority/upstream/upstream-authorities.js';
 import { nodeAttestorsSchema } from '../node-attestation/attestors.js';
 import { bundlePublishersSchema } from '../trust-bundle/publish/bundle-publishers.js';
 import { dataStorePluginSchema, datastoreSchema } from './datastore-config.js';
+import { DISCLOSURES } from '../workload-explanation/workload-explanations.js';
 import { federationSchema } from './federation-config.js';
 import { nodeAdmissionSchema } from './node-admission-config.js';
-import { telemetrySchema } from './telemetry-config.js';
+import { servableBy, telemetrySchema } from '@bonafide/shared/telemetry/telemetry-config';
 
 export const DEFAULT_SOCKET_PATH = '/tmp/spire-server/private/api.sock';
 
@@ -52,7 +56,7 @@ const serverSchema = z.strictObject({
   log_level: logLevelSchema.prefault('INFO'),
   log_format: z.enum(['text', 'json']).default('text'),
   log_file: z.string().min(1).optional(),
-  /** JSON lines of what was done to nodes, beside the log; only the log when absent. */
+  /** The short form of `audit.file.path`. */
   audit_log_path: z.string().min(1).optional(),
   ca_ttl: timeToLive.prefault('24h'),
   /** Of every kind of authority that is given no key type of its own. */
@@ -92,6 +96,8 @@ const serverSchema = z.strictObject({
   /** Also agents that cannot attest again. */
   prune_tofu_nodes: z.boolean().default(false),
   max_connections: z.int().positive().max(1_000_000).default(15_000),
+  /** What agents learn of entries that a workload of theirs matches and that they do not hold: nothing; why not; or also the IDs. */
+  explain_to_agents: z.enum(DISCLOSURES).default('reasons'),
   node_admission: nodeAdmissionSchema.prefault({}),
   federation: federationSchema.prefault({}),
 });
@@ -113,7 +119,12 @@ export const serverConfigSchema = z
       path: ['federation', 'federates_with'],
       message: 'names the trust domain of this server; its own bundle is never fetched',
     }),
-    telemetry: telemetrySchema.prefault({}),
+    /** Roles of teams that share the trust domain. */
+    access: accessSchema.prefault({}),
+    /** What `server.audit_log_path` is the short form of. */
+    audit: auditSchema.prefault({}),
+    telemetry: telemetrySchema.superRefine(servableBy('server')).prefault({}),
+    health_checks: healthConfigSchema.prefault({}),
     plugins: z
       .strictObject({
         KeyManager: keyManagerSchema.prefault({}),
@@ -128,6 +139,10 @@ export const serverConfigSchema = z
   .refine(({ datastore, plugins }) => datastore === undefined || plugins.DataStore === undefined, {
     path: ['datastore'],
     message: 'is given beside plugins.DataStore; expected one of them',
+  })
+  .superRefine(({ access, server }, context) => {
+    const stray = strayRole(access, server.trust_domain);
+    if (stray !== undefined) context.addIssue({ code: 'custom', ...stray, path: [...stray.path] });
   });
 
 export type ServerConfig = z.output<typeof serverConfigSchema>;

@@ -89,12 +89,12 @@ let database = '';
 
 beforeAll(async () => {
   postgres = await launchPostgres({ directory: directory.path, settings: FAST_SETTINGS });
-}, 120_000);
+});
 
 afterAll(async () => {
   await postgres.stop();
   directory.remove();
-}, 60_000);
+});
 
 beforeEach(async () => {
   databases += 1;
@@ -106,12 +106,12 @@ beforeEach(async () => {
     for (const agentId of [A, B, C]) await nodes.put(exampleNode({ agentId }));
   });
   two = await Member.join(url, 'server-two');
-}, 60_000);
+});
 
 afterEach(async () => {
   await one.leave();
   await two.leave();
-}, 60_000);
+});
 
 /** An entry under each of the agents. @returns the revision. */
 function createEntries(agentIds: readonly SpiffeId[]): Promise<number> {
@@ -198,11 +198,11 @@ describe('a delivery to agents of several servers', () => {
     await postgres.query('delete from delivery_questions', database);
     await postgres.restart();
     await waitFor('the database to be back', () => two.store.connection.state.kind === 'connected', {
-      limitMs: 30_000,
+      limitMs: 150_000,
     });
     two.agents.acknowledged(B, revision);
     expect((await states).get(B)?.kind).toBe('delivered');
-  }, 90_000);
+  });
 
   it('leaves nothing behind of askers that crashed', async () => {
     await postgres.query("insert into delivery_questions values ('old', 1, 'server-gone', 1)", database);

@@ -1,51 +1,18 @@
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { spiffeIdFromParts, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
-import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { GraphChange } from '../entry-graph/graph-change.js';
 import { exampleTrustDomain } from '../store/example-records.js';
-import type { AttestedNode } from '../store/node-record.js';
 import type { AgentDelivery } from './agent-delivery.js';
 import { AgentRevisions } from './agent-revisions.js';
-import { ConcernedAgents, type AgentDirectory } from './concerned-agents.js';
+import { ConcernedAgents } from './concerned-agents.js';
+import { ScriptedDirectory } from './delivery-samples.js';
 import { DeliveryWaits, type DeliveryProgress } from './wait-for-delivery.js';
 
 const trustDomain = exampleTrustDomain('example.org');
 const partner = exampleTrustDomain('partner.example');
 const id = (name: string | number): SpiffeId => spiffeIdFromParts(trustDomain, `/spire/agent/x/${name}`);
 const [A, B, C] = [id('a'), id('b'), id('c')];
-
-/** The part of the registry that matters here, changed by hand. */
-class ScriptedDirectory implements AgentDirectory {
-  revision = 10;
-  readonly nodes = new Map<SpiffeId, Pick<AttestedNode, 'isBanned' | 'quarantine'>>();
-  readonly federating = new Set<SpiffeId>();
-  readonly #listeners = new Set<(change: GraphChange) => void>();
-
-  node(agentId: SpiffeId): Pick<AttestedNode, 'isBanned' | 'quarantine'> | undefined {
-    return this.nodes.get(agentId);
-  }
-
-  agentsFollowing(of: TrustDomain): Iterable<SpiffeId> {
-    return of === trustDomain ? this.nodes.keys() : this.federating;
-  }
-
-  subscribe(listener: (change: GraphChange) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  /** @returns its revision. */
-  commit(change: Partial<GraphChange> & { readonly agents?: readonly SpiffeId[] }, revisions = 1): number {
-    this.revision += revisions;
-    const { agents = [], ...rest } = change;
-    const reaches = agents.length === 0 ? [] : [{ agents, entryIds: ['e'], trustDomains: [] }];
-    const told = { commits: [], isReload: false, reaches, nodes: [], resets: [], bundles: [], ...rest };
-    for (const listener of this.#listeners) listener({ ...told, revision: this.revision });
-    return this.revision;
-  }
-}
 
 let clock: FakeClock;
 let directory: ScriptedDirectory;
@@ -54,12 +21,11 @@ let waits: DeliveryWaits;
 
 beforeEach(() => {
   clock = new FakeClock();
-  directory = new ScriptedDirectory();
+  directory = new ScriptedDirectory(trustDomain);
   for (const agentId of [A, B, C]) directory.nodes.set(agentId, { isBanned: false, quarantine: undefined });
   agents = new AgentRevisions({
     clock,
     isAttested: (agentId) => directory.nodes.has(agentId),
-    maxFollowed: 2_000,
   });
   const concerned = new ConcernedAgents(directory, trustDomain);
   waits = new DeliveryWaits({
@@ -228,28 +194,5 @@ describe('waiting for a delivery', () => {
     for (let count = 0; count < 10_000; count += 1) directory.commit({ agents: [B] });
     await expect(outcomeOf(first, 0)).rejects.toThrow('forgotten');
     expect((await outcomeOf(first + 1, 0)).counts.at(-1)).toBe('0/1');
-  });
-
-  it('lets a bounded number wait, and lets go of those that leave', async () => {
-    const revision = directory.commit({ agents: [A] });
-    const callers = Array.from({ length: 1_000 }, () => new AbortController());
-    const waiting = callers.map(({ signal }) => outcomeOf(revision, 60_000, signal));
-    await clock.advance(1);
-    await expect(outcomeOf(revision)).rejects.toMatchObject({ reason: 'resource_exhausted' });
-    for (const caller of callers) caller.abort();
-    await Promise.all(waiting);
-    expect(clock.pendingTimers).toBe(0);
-    expect((await outcomeOf(revision, 0)).counts.at(-1)).toBe('0/1');
-  });
-
-  it('refuses to follow more agents than it has room for', async () => {
-    const many = Array.from({ length: 100 }, (_, index) => id(index));
-    for (const agentId of many) directory.nodes.set(agentId, { isBanned: false, quarantine: undefined });
-    const revision = directory.commit({ agents: many });
-    const callers = Array.from({ length: 20 }, () => new AbortController());
-    const waiting = callers.map(({ signal }) => outcomeOf(revision, 60_000, signal));
-    await expect(outcomeOf(revision)).rejects.toMatchObject({ reason: 'resource_exhausted' });
-    for (const caller of callers) caller.abort();
-    await Promise.all(waiting);
   });
 });

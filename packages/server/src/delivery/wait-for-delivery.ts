@@ -1,5 +1,6 @@
 /** Waiting until every agent that a revision concerns holds it, whichever server it is in touch with. */
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
@@ -10,6 +11,7 @@ import { AskedServers } from './asked-servers.js';
 import type { ConcernedAgents } from './concerned-agents.js';
 import { MergedDelivery } from './merged-delivery.js';
 import { RevisionFollower } from './revision-follower.js';
+import { WaitsOfRoles, type RoleWait } from './waits-of-roles.js';
 
 export interface DeliveryWaitOptions {
   readonly agents: AgentRevisions;
@@ -25,8 +27,17 @@ export interface DeliveryWait {
   readonly revision: number;
   /** How long to wait at most; 0: not at all. */
   readonly timeoutMs: number;
+  /** Of a scoped admin. */
+  readonly member?: WaitingMember | undefined;
   /** Fires when nobody waits any more. */
   readonly signal: AbortSignal;
+}
+
+interface WaitingMember {
+  /** Those that let it wait, at least one. */
+  readonly roles: readonly string[];
+  /** What other agents hold is neither told nor waited for. */
+  readonly mayHearOf: (agentId: SpiffeId) => boolean;
 }
 
 interface DeliveryCounts {
@@ -50,6 +61,7 @@ const QUESTION_RESERVE_MS = 10_000;
 
 export class DeliveryWaits {
   readonly #options: DeliveryWaitOptions;
+  readonly #ofRoles = new WaitsOfRoles();
   #waits = 0;
 
   constructor(options: DeliveryWaitOptions) {
@@ -60,7 +72,7 @@ export class DeliveryWaits {
    * Tells the counts whenever they have changed, and at last all there is to know.
    * @throws BonafideError `not_found` for a revision that is forgotten or did not come in time; `resource_exhausted` for too many waits.
    */
-  async *wait({ revision, timeoutMs, signal }: DeliveryWait): AsyncGenerator<DeliveryProgress, undefined> {
+  async *wait({ timeoutMs, member, ...asked }: DeliveryWait): AsyncGenerator<DeliveryProgress, undefined> {
     if (this.#waits >= MAX_WAITS) {
       throw new BonafideError(
         'resource_exhausted',
@@ -68,15 +80,17 @@ export class DeliveryWaits {
         { retryAfterMs: RETRY_AFTER_MS },
       );
     }
+    const roleWait = member && this.#ofRoles.begin(member.roles);
     this.#waits += 1;
     const { clock } = this.#options;
     const deadlineMs = clock.monotonicMs() + timeoutMs;
-    const wait = { revision, deadlineMs, signal };
+    const wait = { ...asked, mayHearOf: member?.mayHearOf, roleWait, deadlineMs };
     try {
       await this.#arrival(wait);
       yield* this.#followed(wait);
     } finally {
       this.#waits -= 1;
+      roleWait?.end();
     }
     return undefined;
   }
@@ -97,9 +111,17 @@ export class DeliveryWaits {
     }
   }
 
-  async *#followed({ revision, deadlineMs, signal }: TimedWait): AsyncGenerator<DeliveryProgress, undefined> {
+  async *#followed({
+    revision,
+    deadlineMs,
+    mayHearOf,
+    roleWait,
+    signal,
+  }: TimedWait): AsyncGenerator<DeliveryProgress, undefined> {
     const { agents, concerned, serverId, exchange, clock, log } = this.#options;
-    const agentIds = concerned.of(revision);
+    const all = concerned.of(revision);
+    const agentIds = mayHearOf === undefined ? all : new Set([...all].filter(mayHearOf));
+    roleWait?.follow(agentIds.size);
     const merged = new MergedDelivery(agentIds);
     const alarm = new Alarm(clock);
     const onChange = (): void => {
@@ -150,10 +172,11 @@ export class DeliveryWaits {
   }
 }
 
-interface TimedWait {
-  readonly revision: number;
+interface TimedWait extends Omit<DeliveryWait, 'timeoutMs' | 'member'> {
+  /** Undefined: everybody. */
+  readonly mayHearOf: WaitingMember['mayHearOf'] | undefined;
+  readonly roleWait: RoleWait | undefined;
   readonly deadlineMs: number;
-  readonly signal: AbortSignal;
 }
 
 function toldOf({ concerned, delivered }: MergedDelivery): string {

@@ -1,11 +1,15 @@
-/** The local admin socket: a Unix socket in a folder for its owner alone, every caller named by the kernel. */
+/** The local sockets of the API, every caller named by the kernel: the admin socket in a folder for its owner alone, and that of teams. */
 import { stat } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { listenOnUnixSocket, type UnixSocketFile } from '@bonafide/shared/unix-socket/listen-on-unix-socket';
 import type { Logger } from '@bonafide/shared/runtime/logger';
-import { readPeerCredentials, socketDescriptor } from '@bonafide/shared/unix-socket/peer-credentials';
+import {
+  readPeerCredentials,
+  readPeerGroups,
+  socketDescriptor,
+} from '@bonafide/shared/unix-socket/peer-credentials';
 import { createPrivateDirectory } from '@bonafide/shared/runtime/private-file';
 import type { Peer } from '../access/peer.js';
 
@@ -14,6 +18,8 @@ export interface AdminListenerOptions {
   readonly maximumConnections: number;
   readonly onConnection: (socket: Socket, peer: Peer) => void;
   readonly log: Logger;
+  /** Undefined: nobody but its owner may connect. */
+  readonly guests?: { readonly mode: number; readonly gid: number | undefined };
 }
 
 export class AdminListener {
@@ -32,8 +38,9 @@ export class AdminListener {
 
   /** The folder must be there. @throws BonafideError as `listenOnUnixSocket`. */
   async listen(): Promise<void> {
-    const { socketPath: path, log } = this.#options;
-    this.#file = await listenOnUnixSocket(this.#server, { path, mode: 0o600, occupied: 'refuse', log });
+    const { socketPath: path, guests, log } = this.#options;
+    const { mode, gid } = guests ?? { mode: 0o600, gid: undefined };
+    this.#file = await listenOnUnixSocket(this.#server, { path, mode, gid, occupied: 'refuse', log });
   }
 
   stopAccepting(): void {
@@ -47,15 +54,18 @@ export class AdminListener {
   }
 
   #accept(socket: Socket): void {
-    const { onConnection, log } = this.#options;
+    const { guests, onConnection, log } = this.#options;
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
     socket.on('error', (error) => {
       log.debug({ err: error }, 'a local connection failed');
     });
     try {
-      const { uid, pid } = readPeerCredentials(socketDescriptor(socket));
-      onConnection(socket, { kind: 'local', uid, pid });
+      const descriptor = socketDescriptor(socket);
+      const { uid, gid, pid } = readPeerCredentials(descriptor);
+      const peer = { kind: 'local', uid, pid } as const;
+      if (guests === undefined) onConnection(socket, peer);
+      else onConnection(socket, { ...peer, gids: [gid, ...readPeerGroups(descriptor)], isGuest: true });
     } catch (error) {
       log.warn({ err: error }, `refused a local connection: ${errorMessage(error)}`);
       socket.destroy();

@@ -13,7 +13,11 @@ export type ApiHandlers = { readonly [Service in ServedService]: Handlers<Servic
 export interface ApiServerOptions {
   readonly handlers: ApiHandlers;
   readonly peers: ConnectedPeers;
+  /** The outermost: sees every call, and what its caller is told. */
+  readonly telemetry: ServerInterceptor;
   readonly authorization: ServerInterceptor;
+  /** Inside the authorization: holds answers until the audit log has them. */
+  readonly auditing: ServerInterceptor;
   readonly clock: Clock;
   /** How often a silent connection is asked whether it is there, and how long it may take to answer. */
   readonly keepalive?: { readonly everyMs: number; readonly timeoutMs: number };
@@ -48,7 +52,7 @@ export class ApiServer {
       ...CHANNEL_OPTIONS,
       'grpc.keepalive_time_ms': everyMs,
       'grpc.keepalive_timeout_ms': timeoutMs,
-      interceptors: [options.authorization],
+      interceptors: [options.telemetry, options.authorization, options.auditing],
     });
     for (const name of SERVED_SERVICES) {
       const { definition } = loadService(name);

@@ -29,4 +29,10 @@ export class ConnectedPeers {
   get size(): number {
     return this.#connections.size;
   }
+
+  count(kind: Peer['kind']): number {
+    let count = 0;
+    for (const { peer } of this.#connections.values()) if (peer.kind === kind) count += 1;
+    return count;
+  }
 }

@@ -41,7 +41,7 @@ async function startTls(bundle?: TrustBundle): Promise<{ listener: TlsListener; 
     verifyClient: (chain) =>
       verifyPeer(chain, new Date(), {
         trustDomain,
-        adminIds: new Set(),
+        mayBeAdmin: () => false,
         bundle: () => bundle ?? authority.bundle(),
       }),
     onConnection: (socket, peer) => {

@@ -29,6 +29,11 @@ export class EntryIndex {
     return this.#entries.get(id);
   }
 
+  /** See `IdTable.stretch`. */
+  stretch(from: number, places: number): ReturnType<IdTable<GraphEntry>['stretch']> {
+    return this.#entries.stretch(from, places);
+  }
+
   isAlias(entry: Pick<RegistrationEntry, 'parentId'>): boolean {
     return entry.parentId === this.#serverId;
   }
@@ -44,6 +49,11 @@ export class EntryIndex {
   /** Undefined when no entry has the ID and none hangs under it. */
   name(id: SpiffeId): GraphName | undefined {
     return this.#names.get(id);
+  }
+
+  /** Of the IDs that entries have or hang under those in a stretch; see `IdTable.stretch`. */
+  namesAt(from: number, places: number): ReturnType<IdTable<GraphName>['stretch']> {
+    return this.#names.stretch(from, places);
   }
 
   federatingWith(trustDomain: TrustDomain): Iterable<GraphEntry> {

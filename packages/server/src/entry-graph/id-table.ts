@@ -25,6 +25,22 @@ export class IdTable<T extends Identified> {
     return this.#items[this.#find(id, hashOf(id))];
   }
 
+  /** In no order; do not put or delete while iterating. */
+  *values(): Generator<T, void, undefined> {
+    for (const item of this.#items) if (item !== undefined) yield item;
+  }
+
+  /**
+   * What is in a stretch of places, so that a walk over everything can pause. What is put or deleted between two calls can be missed or
+   * be seen twice.
+   * @returns `next` undefined: that was the last stretch.
+   */
+  stretch(from: number, places: number): { readonly items: readonly T[]; readonly next: number | undefined } {
+    const end = from + places;
+    const items = this.#items.slice(from, end).filter((item) => item !== undefined);
+    return { items, next: end < this.#items.length ? end : undefined };
+  }
+
   /** In place of the one that had its id. */
   put(item: T): void {
     const hash = hashOf(item.id);

@@ -126,7 +126,7 @@ it('the graph holds and follows exactly what a plain computation finds, through 
     ),
     { numRuns: 150 },
   );
-}, 120_000);
+});
 
 function expectSame(entries: EntryIndex, nodes: NodeIndex, plain: Plain, agentId: SpiffeId): void {
   const expected = plain.authorized(agentId, NOW);

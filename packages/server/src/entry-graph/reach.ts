@@ -1,4 +1,5 @@
 /** Follows entries to the agents that may hold them and back: agent -> entries under its ID and its aliases -> entries under theirs. */
+import type { Selector } from '@bonafide/shared/registration/selector';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { EntryIndex } from './entry-index.js';
 import type { GraphEntry, GraphName } from './graph-entry.js';
@@ -35,10 +36,20 @@ export function isAuthorized(
   entry: GraphEntry,
   nowMs: number,
 ): boolean {
-  if (entry.isAlias || !entry.isLive(nowMs)) return false;
+  return !entry.isAlias && entry.isLive(nowMs) && isReached(entries, nodes, agentId, entry.parent, nowMs);
+}
+
+/** Whether the agent may have what hangs under the ID. */
+export function isReached(
+  entries: EntryIndex,
+  nodes: NodeIndex,
+  agentId: SpiffeId,
+  name: GraphName,
+  nowMs: number,
+): boolean {
   const own = entries.name(agentId);
   let selectors: ReadonlySet<string> | undefined;
-  const parents = new Set([entry.parent]);
+  const parents = new Set([name]);
   for (const parent of parents) {
     if (parent === own) return true;
     // Saves the climb to all the other agents when the entry hangs under an ID that they share.
@@ -68,13 +79,25 @@ function isHeldThrough(own: GraphName, name: GraphName, nowMs: number): boolean 
   return false;
 }
 
+/** Of the entries, who gives which ID: all that it takes to climb to the agents. */
+export interface Bearers {
+  withSpiffeId(spiffeId: SpiffeId): Iterable<Bearer>;
+}
+
+export interface Bearer {
+  readonly isAlias: boolean;
+  readonly parent: { readonly id: SpiffeId };
+  readonly terms: { readonly selectors: readonly Selector[] };
+  isLive(nowMs: number): boolean;
+}
+
 /**
  * The agents that are given what hangs under any of `parentIds`. Without a time, expired entries count as alive: whom a change may
  * concern is asked, and of two entries that expire together the lower one must not be forgotten.
  */
 export function agentsUnder(
-  entries: EntryIndex,
-  nodes: NodeIndex,
+  entries: Bearers,
+  nodes: Pick<NodeIndex, 'has' | 'withAll'>,
   parentIds: Iterable<SpiffeId>,
   nowMs = -Infinity,
 ): readonly SpiffeId[] {

@@ -7,10 +7,13 @@ import type { RegistryUpdate } from './apply-change.js';
 import { EntryIndex } from './entry-index.js';
 import { NodeIndex } from './node-index.js';
 
-export interface Registry {
+export interface Indexes {
   readonly entries: EntryIndex;
   readonly nodes: NodeIndex;
   readonly bundles: Map<TrustDomain, TrustBundle>;
+}
+
+interface Registry extends Indexes {
   /** Everything up to here is in it, and perhaps something of what came since. */
   readonly position: LogPosition;
 }

@@ -1,10 +1,8 @@
 /** Our bundle endpoint (SPIFFE Federation section 5): an HTTPS server that answers a GET with our bundle, to whoever asks. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server } from 'node:https';
-import { formatBundleDocument } from '@bonafide/shared/bundle/bundle-document';
+import { createBundleHandler } from '@bonafide/shared/bundle-endpoint/bundle-handler';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
-import { entityTag, isUnchanged } from '@bonafide/shared/http/conditional-request';
 import { OpenConnections } from '@bonafide/shared/http/open-connections';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { ServingCertificate } from '@bonafide/shared/serving-certificate/serving-certificate';
@@ -33,16 +31,13 @@ export class BundleEndpoint {
   readonly #options: BundleEndpointOptions;
   readonly #server: Server;
   readonly #connections: OpenConnections;
-  #document: { readonly of: TrustBundle; readonly body: Buffer; readonly etag: string } | undefined;
 
   constructor(options: BundleEndpointOptions) {
     this.#options = options;
     this.#server = createServingHttpsServer({
       certificate: options.certificate,
       requestLimitMs: REQUEST_LIMIT_MS,
-      onRequest: (request, response) => {
-        this.#answer(request, response);
-      },
+      onRequest: createBundleHandler({ bundle: withRefreshHint(options), path: PATH }),
     });
     this.#server.maxConnections = options.maximumConnections ?? MAXIMUM_CONNECTIONS;
     this.#server.keepAliveTimeout = KEEP_ALIVE_MS;
@@ -76,59 +71,18 @@ export class BundleEndpoint {
     this.#server.close();
     this.#connections.destroyAll();
   }
-
-  /** No authentication of clients of any kind, as section 5.2.1.3 demands. */
-  #answer(request: IncomingMessage, response: ServerResponse): void {
-    response.setHeader('x-content-type-options', 'nosniff');
-    const [path] = (request.url ?? '').split('?', 1);
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      response.setHeader('allow', 'GET, HEAD');
-      refuse(response, 405, 'only GET and HEAD are answered');
-    } else if (hasBody(request)) {
-      refuse(response, 413, 'a request for the bundle has no body');
-    } else if (path !== PATH) {
-      refuse(response, 404, `the bundle is at ${PATH}`);
-    } else this.#serve(request, response);
-  }
-
-  #serve(request: IncomingMessage, response: ServerResponse): void {
-    const bundle = this.#options.bundle();
-    if (bundle === undefined) {
-      refuse(response, 503, 'there is no bundle yet');
-      return;
-    }
-    const { body, etag } = this.#documentOf(bundle);
-    response.setHeader('etag', etag);
-    // Section 5.2.1.3: the most up-to-date version, always.
-    response.setHeader('cache-control', 'no-cache');
-    if (isUnchanged(request.headers, { tag: etag })) {
-      response.writeHead(304).end();
-      return;
-    }
-    response.writeHead(200, { 'content-type': 'application/json', 'content-length': body.length });
-    response.end(request.method === 'HEAD' ? undefined : body);
-  }
-
-  /** Made once for each state of the bundle. */
-  #documentOf(bundle: TrustBundle): { readonly body: Buffer; readonly etag: string } {
-    if (this.#document?.of !== bundle) {
-      const { refreshHintSeconds } = this.#options;
-      const body = Buffer.from(formatBundleDocument({ ...bundle, refreshHintSeconds }));
-      this.#document = { of: bundle, body, etag: entityTag(body) };
-    }
-    return this.#document;
-  }
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
-  const { 'content-length': length, 'transfer-encoding': encoding } = headers;
-  return encoding !== undefined || (length !== undefined && length !== '0');
-}
-
-/** And hangs up, so that whatever else is sent is not read. */
-function refuse(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' });
-  response.end(`${text}\n`, () => {
-    response.req.socket.destroySoon();
-  });
+/** With our refresh hint; the same object for the same bundle. */
+function withRefreshHint({
+  bundle,
+  refreshHintSeconds,
+}: Pick<BundleEndpointOptions, 'bundle' | 'refreshHintSeconds'>): () => TrustBundle | undefined {
+  let made: { readonly of: TrustBundle; readonly hinted: TrustBundle } | undefined;
+  return () => {
+    const of = bundle();
+    if (of === undefined) return undefined;
+    if (made?.of !== of) made = { of, hinted: { ...of, refreshHintSeconds } };
+    return made.hinted;
+  };
 }

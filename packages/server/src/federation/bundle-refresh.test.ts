@@ -101,7 +101,7 @@ function lines(level: string): readonly Record<string, unknown>[] {
 }
 
 async function until(condition: () => void): Promise<void> {
-  await vi.waitFor(condition, { timeout: 5000, interval: 10 });
+  await vi.waitFor(condition, { timeout: 60_000, interval: 10 });
 }
 
 describe('a relationship of the configuration', () => {

@@ -2,14 +2,14 @@
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { CommittedRevision, Store } from '../store/store.js';
-import { FETCH_LIMITS } from './fetch-bundle.js';
+import { FETCH_LIMITS } from '@bonafide/shared/bundle-endpoint/fetch-bundle';
 import { RefreshSlots } from './refresh-slots.js';
 import { RelationshipRefresh, type RefreshHost } from './relationship-refresh.js';
 import type { FederationRelationships } from './relationships.js';
 
 export interface BundleRefreshOptions extends Pick<
   RefreshHost,
-  'federatedBundles' | 'heldBundle' | 'clock' | 'log'
+  'federatedBundles' | 'heldBundle' | 'clock' | 'log' | 'tell' | 'onAttempt'
 > {
   readonly relationships: FederationRelationships;
   readonly store: Store;
@@ -56,6 +56,13 @@ export class BundleRefresh {
     this.#running.clear();
   }
 
+  /** When the endpoint of each trust domain last gave its bundle; those that never did are not among them. */
+  answered(): readonly (readonly [TrustDomain, Date])[] {
+    return [...this.#running].flatMap(([trustDomain, { answeredAt }]) =>
+      answeredAt === undefined ? [] : [[trustDomain, answeredAt] as const],
+    );
+  }
+
   /**
    * Resolves when the bundle is as the endpoint has it now.
    * @throws BonafideError `not_found` without a relationship; otherwise why it could not be refreshed.
@@ -71,18 +78,19 @@ export class BundleRefresh {
 
   /** Must not keep the writer waiting, for it is the one whose change is told. */
   #hear({ changes }: CommittedRevision): void {
-    if (changes.some(({ kind }) => kind === 'federation' || kind === 'everything')) this.#followSoon();
+    if (changes.some(({ kind }) => kind === 'federation' || kind === 'everything')) this.followSoon();
     for (const change of changes) {
       if (change.kind !== 'bundle') continue;
       for (const refresh of this.#running.values()) refresh.bundleChanged(change.trustDomain);
     }
   }
 
-  #followSoon(): void {
+  /** What is in force has changed. */
+  followSoon(): void {
     this.#follow().catch((error: unknown) => {
       this.#options.log.error({ err: error }, 'cannot read the federation relationships; trying again');
       this.#options.clock.schedule(RETRY_MS, () => {
-        this.#followSoon();
+        this.followSoon();
       });
     });
   }

@@ -9,10 +9,15 @@ import type { Logger } from '@bonafide/shared/runtime/logger';
 import { trustDomainOf } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { FederatedBundles } from '../trust-bundle/federated-bundles.js';
-import { judgeBundle, type BundleRemark } from './accept-bundle.js';
-import type { EndpointTrust } from './connect-to-endpoint.js';
-import { fetchBundle, type FetchLimits } from './fetch-bundle.js';
-import { nextRefreshMs, refreshIntervalMs, retryBounds } from './refresh-schedule.js';
+import { judgeBundle, type BundleRemark } from '@bonafide/shared/bundle-endpoint/accept-bundle';
+import type { EndpointTrust } from '@bonafide/shared/bundle-endpoint/connect-to-endpoint';
+import { fetchBundle, type FetchLimits } from '@bonafide/shared/bundle-endpoint/fetch-bundle';
+import {
+  nextRefreshMs,
+  refreshIntervalMs,
+  retryBounds,
+} from '@bonafide/shared/bundle-endpoint/refresh-schedule';
+import type { TellOwnAct } from '../audit/own-acts.js';
 import type { RefreshSlots } from './refresh-slots.js';
 
 export interface RefreshHost {
@@ -26,6 +31,10 @@ export interface RefreshHost {
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
+  /** Hears of bundles that changed. */
+  readonly tell?: TellOwnAct | undefined;
+  /** Told of every attempt, whether or not it brought anything new. */
+  readonly onAttempt?: ((trustDomain: TrustDomain, isSuccess: boolean) => void) | undefined;
 }
 
 export class RelationshipRefresh {
@@ -44,12 +53,18 @@ export class RelationshipRefresh {
   #isUrgent = false;
   #backoff: { readonly intervalMs: number; readonly backoff: Backoff } | undefined;
   #lacksEndpointBundle = false;
+  #answeredAt: Date | undefined;
   #loop: Promise<void> = Promise.resolve();
 
   constructor(relationship: FederationRelationship, host: RefreshHost) {
     this.#relationship = relationship;
     this.#host = host;
     this.#dueMs = host.clock.monotonicMs();
+  }
+
+  /** When the endpoint last gave a bundle that is believed. */
+  get answeredAt(): Date | undefined {
+    return this.#answeredAt;
   }
 
   start(): void {
@@ -171,7 +186,12 @@ export class RelationshipRefresh {
       jwt_authorities: served.jwtAuthorities.length,
       wit_authorities: served.witAuthorities.length,
     };
-    const { log } = this.#host;
+    const { log, tell } = this.#host;
+    const { trustDomain, sequenceNumber } = served;
+    void tell?.('bundle_refreshed', {
+      subject: { trustDomain },
+      details: { sequence_number: sequenceNumber },
+    });
     if (remark === 'revokes_everything') {
       log.error(
         fields,
@@ -183,6 +203,8 @@ export class RelationshipRefresh {
   }
 
   #succeeded(): void {
+    this.#answeredAt = this.#host.clock.now();
+    this.#host.onAttempt?.(this.#relationship.trustDomain, true);
     if (this.#failures > 0) {
       this.#host.log.info(
         { ...this.#fields(), failures: this.#failures },
@@ -195,6 +217,7 @@ export class RelationshipRefresh {
   }
 
   #failed(error: unknown): void {
+    this.#host.onAttempt?.(this.#relationship.trustDomain, false);
     this.#failures += 1;
     const retryMs = this.#retryMs();
     this.#attemptIn(retryMs);

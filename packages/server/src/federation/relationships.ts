@@ -4,7 +4,7 @@ import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { Page, PageRequest, Store, WriteTransaction } from '../store/store.js';
-import { checkAuthorities } from '../trust-bundle/check-authorities.js';
+import { checkAuthorities } from '@bonafide/shared/bundle/check-authorities';
 
 /** A relationship with the bundle that is held of its trust domain. */
 export interface HeldRelationship {
@@ -25,16 +25,22 @@ export interface RelationshipsOptions {
 
 export class FederationRelationships {
   readonly #options: RelationshipsOptions;
+  #configured: readonly FederationRelationship[];
 
   constructor(options: RelationshipsOptions) {
     this.#options = options;
+    this.#configured = options.configured;
+  }
+
+  /** The configuration file says something else now; a refresh that is to follow has to be told. */
+  configure(relationships: readonly FederationRelationship[]): void {
+    this.#configured = relationships;
   }
 
   /** What is in force: one for each trust domain. */
   async inForce(): Promise<ReadonlyMap<TrustDomain, FederationRelationship>> {
-    const { store, configured } = this.#options;
-    const { items } = await store.federation.list({ size: 0, token: undefined });
-    return new Map([...items, ...configured].map((item) => [item.trustDomain, item] as const));
+    const { items } = await this.#options.store.federation.list({ size: 0, token: undefined });
+    return new Map([...items, ...this.#configured].map((item) => [item.trustDomain, item] as const));
   }
 
   /** Those made through the API. */

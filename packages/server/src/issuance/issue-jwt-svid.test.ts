@@ -35,7 +35,7 @@ beforeAll(async () => {
   };
   const made = await Promise.all(KEY_TYPES.map(async (keyType) => [keyType, await make(keyType)] as const));
   authorities = Object.fromEntries(made) as typeof authorities;
-}, 60_000);
+});
 
 function issuanceBy(authority: TokenSigningAuthority, issuer?: string): JwtSvidIssuance {
   return new JwtSvidIssuance({ trustDomain, authorities: { activeJwt: () => authority }, clock, issuer });

@@ -2,6 +2,7 @@
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { JsonObject } from '@bonafide/shared/jwt/unique-json';
 import { unixSeconds, type Clock } from '@bonafide/shared/runtime/clock';
+import { inSpan } from '@bonafide/shared/telemetry/tracer';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { TokenSigningAuthorities } from '../authority/token-signing-authority.js';
@@ -48,7 +49,7 @@ export class JwtSvidIssuance implements JwtSvidIssuer {
   }
 
   issue(request: JwtSvidRequest): Promise<IssuedJwtSvid> {
-    return this.#window.run(() => this.#issue(request));
+    return inSpan('issuance.sign', {}, () => this.#window.run(() => this.#issue(request)));
   }
 
   async #issue({ spiffeId, audience, ttlSeconds, includesTokenId }: JwtSvidRequest): Promise<IssuedJwtSvid> {

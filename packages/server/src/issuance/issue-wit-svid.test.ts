@@ -45,7 +45,7 @@ beforeAll(async () => {
   };
   const made = await Promise.all(KEY_TYPES.map(async (keyType) => [keyType, await make(keyType)] as const));
   authorities = Object.fromEntries(made) as typeof authorities;
-}, 60_000);
+});
 
 function issuanceBy(authority: TokenSigningAuthority): WitSvidIssuance {
   return new WitSvidIssuance({ trustDomain, authorities: { activeWit: () => authority }, clock });

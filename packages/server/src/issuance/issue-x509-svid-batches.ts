@@ -8,6 +8,7 @@ import { DrainRate } from './queue/drain-rate.js';
 import { ADMITTED_SHARE, urgencyOf } from './queue/urgency.js';
 import { WaitingBatches, type Turn } from './queue/waiting-batches.js';
 import { SIGNING_WINDOW } from './signing-window.js';
+import { tracedBatch } from './traced-batch.js';
 import { BATCHES_PER_THREAD, type SigningThreads } from './threads/signing-threads.js';
 import type {
   SigningCall,
@@ -66,6 +67,14 @@ export class X509SvidBatchIssuance implements X509SvidBatchIssuer {
     if (requests.length === 0) return [];
     this.#admit(requests.length, call);
     const deadlineMs = this.#options.clock.monotonicMs() + call.patienceMs;
+    return tracedBatch(requests, (traced) => this.#issueAdmitted(traced, call, deadlineMs));
+  }
+
+  async #issueAdmitted(
+    requests: readonly (() => X509SvidRequest)[],
+    call: SigningCall,
+    deadlineMs: number,
+  ): Promise<readonly SigningOutcome[]> {
     const batch = new AdmittedBatch(requests, { ...call, deadlineMs, urgency: urgencyOf(call.secondsLeft) });
     const leave = (): void => {
       this.#waiting.remove(batch);

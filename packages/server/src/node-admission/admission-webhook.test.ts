@@ -60,7 +60,7 @@ describe('the webhook', () => {
       address: '192.0.2.7',
       first_asked_at: run.clock.now().toISOString(),
     });
-    expect(run.room.events.map(({ event, by }) => [event, by])).toEqual([
+    expect(run.room.events.map(({ event, actor }) => [event, actor.kind])).toEqual([
       ['node_asked', 'server'],
       ['node_approved', 'webhook'],
     ]);

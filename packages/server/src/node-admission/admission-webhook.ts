@@ -60,11 +60,11 @@ export class HttpAdmissionWebhook implements AdmissionWebhook {
     this.#underway += 1;
     try {
       const { decision, reason } = await this.#exchange(record);
-      notices.webhookAnswered(agentId, decision);
+      await notices.webhookAnswered(agentId, decision);
       if (decision === 'wait') return undefined;
       return { by: BY_WEBHOOK, isApproval: decision === 'allow', at: clock.now(), reason };
     } catch (error) {
-      notices.webhookFailed(agentId, errorMessage(error));
+      await notices.webhookFailed(agentId, errorMessage(error));
       return undefined;
     } finally {
       this.#underway -= 1;

@@ -2,7 +2,7 @@
 import { writeSync } from 'node:fs';
 import { silentLogger as log } from '@bonafide/shared/runtime/logger';
 import { systemClock as clock } from '@bonafide/shared/runtime/clock';
-import { FileAuditLog } from '../audit/audit-log.js';
+import { openTestAudit } from '../audit/audit-fixtures.js';
 import { exampleNode } from '../store/example-records.js';
 import { openStore } from '../store/open-store.js';
 import { Metrics } from '../telemetry/metrics.js';
@@ -15,7 +15,7 @@ const MOST_NODES = 3_000;
 
 const [path = '', auditPath = '', prefix = ''] = process.argv.slice(2);
 const store = await openStore({ path, log });
-const audit = await FileAuditLog.open({ path: auditPath, clock, log });
+const { audit } = await openTestAudit(auditPath);
 const notices = new AdmissionNotices({ audit, metrics: new Metrics(), log });
 const parts = { policy, store, notices, clock };
 const gate = new AdmissionGate({ ...parts, webhook: undefined });

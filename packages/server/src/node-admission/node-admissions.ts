@@ -2,6 +2,7 @@
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { AuditRecorder } from '../audit/audit-log.js';
 import type { NodeAdmissionRecord } from '../store/node-admission-record.js';
 import type { Page, PageRequest, Store } from '../store/store.js';
 import type { AdmissionNotices } from './admission-notices.js';
@@ -23,6 +24,8 @@ export interface DecidedNode {
   readonly reason: string;
   /** Of what was looked at; undefined: whatever the node asks as. */
   readonly digest?: string | undefined;
+  /** Of the call by which it was decided. */
+  readonly audit?: AuditRecorder;
 }
 
 export interface NodeAdmissionsOptions {
@@ -59,7 +62,10 @@ export class NodeAdmissions {
     return this.#decide(decided, false);
   }
 
-  async #decide({ agentId, by, reason, digest }: DecidedNode, isApproval: boolean): Promise<PendingNode> {
+  async #decide(
+    { agentId, by, reason, digest, audit }: DecidedNode,
+    isApproval: boolean,
+  ): Promise<PendingNode> {
     const { store, policy, notices, clock } = this.#options;
     const decision = { by, isApproval, at: clock.now(), reason };
     const record = await store.write(async ({ nodeAdmissions }) => {
@@ -75,7 +81,7 @@ export class NodeAdmissions {
       await nodeAdmissions.put(after);
       return after;
     });
-    await notices.decided(record, decision);
+    await notices.decided(record, decision, audit);
     return this.#shown(record);
   }
 

@@ -30,6 +30,9 @@ type SchemaOf<Type extends AttestorType> = (typeof NODE_ATTESTORS)[Type]['config
 
 const TYPES = Object.keys(NODE_ATTESTORS) as AttestorType[];
 
+/** Whatever the configuration enables. */
+export const BUILT_IN_NODE_ATTESTORS: ReadonlySet<string> = new Set(TYPES);
+
 export const nodeAttestorsSchema = z.strictObject(
   Object.fromEntries(TYPES.map((type) => [type, NODE_ATTESTORS[type].configSchema.optional()])) as {
     readonly [Type in AttestorType]: z.ZodOptional<SchemaOf<Type>>;

@@ -3,6 +3,7 @@ import { hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { addSeconds, sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { TellOwnAct } from '../audit/own-acts.js';
 import type { AttestedNode } from '../store/node-record.js';
 import type { Store } from '../store/store.js';
 
@@ -20,6 +21,7 @@ interface NodePruningOptions {
   readonly store: Pick<Store, 'nodes' | 'write'>;
   /** Deletes the agent if, inside the transaction, `mayGo` still holds. @returns whether it did. */
   readonly evictIf: (agentId: SpiffeId, mayGo: (node: AttestedNode) => boolean) => Promise<boolean>;
+  readonly tell?: TellOwnAct | undefined;
   readonly random: () => number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -42,7 +44,7 @@ export async function pruneExpiredNodes(options: NodePruningOptions, signal: Abo
 }
 
 async function pruneOnce(options: NodePruningOptions, signal: AbortSignal): Promise<void> {
-  const { clock, evictIf, log, policy, store } = options;
+  const { clock, evictIf, log, policy, store, tell } = options;
   const expiresBefore = addSeconds(clock.now(), -policy.expiredForSeconds);
   const mayGo = (node: AttestedNode): boolean =>
     node.expiresAt < expiresBefore &&
@@ -64,6 +66,7 @@ async function pruneOnce(options: NodePruningOptions, signal: AbortSignal): Prom
         if (!(await evictIf(node.agentId, mayGo))) continue;
         left -= 1;
         log.info({ agent_id: node.agentId, expires_at: node.expiresAt }, 'pruned an expired agent');
+        await tell?.('agent_pruned', { subject: { agentId: node.agentId } });
       }
       token = page.nextPageToken;
     } while (token !== undefined);

@@ -2,13 +2,14 @@
 import { hasReason } from '@bonafide/shared/errors/bonafide-error';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
-import type { AuditLog } from '../audit/audit-log.js';
+import { actorNamed } from '../access/audited-actor.js';
+import type { AuditRecorder } from '../audit/audit-log.js';
 import type { AttestedNode, NodeFinding, Quarantine } from '../store/node-record.js';
 import type { AttestationResult, Metrics, ProofResult } from '../telemetry/metrics.js';
 import type { QuarantinedNode } from './quarantine.js';
 
 export interface NodeNoticesOptions {
-  readonly audit: AuditLog;
+  readonly audit: AuditRecorder;
   readonly metrics: Pick<Metrics, 'nodeQuarantined' | 'nodeProof' | 'nodeAttestation' | 'nodesOverdue'>;
   readonly log: Logger;
 }
@@ -25,14 +26,16 @@ export class NodeNotices {
 
   /**
    * After the commit. @param before what was held against it until then: the same again is not told.
+   * @param audit of the call by which it was asked for.
    * @throws BonafideError `unavailable` when the audit log cannot be written; the quarantine stands.
    */
   async quarantined(
     { agentId, attestationType, quarantine }: QuarantinedNode,
     before: Quarantine | undefined,
     by: string,
+    audit: AuditRecorder = this.#options.audit,
   ): Promise<void> {
-    const { audit, metrics, log } = this.#options;
+    const { metrics, log } = this.#options;
     const known = new Set(before?.findings.map((finding) => JSON.stringify(finding)));
     const findings = quarantine.findings.filter((finding) => !known.has(JSON.stringify(finding)));
     if (before !== undefined && findings.length === 0) return;
@@ -41,7 +44,8 @@ export class NodeNotices {
       { agent_id: agentId, node_attestor_type: attestationType, by, findings },
       before === undefined ? 'agent went into quarantine' : 'more was found about an agent in quarantine',
     );
-    await audit.record({ event: 'agent_quarantined', agentId, by, attestationType, findings });
+    const event = { event: 'agent_quarantined', result: 'success', actor: actorNamed(by) } as const;
+    await audit.record({ ...event, subject: { agentId }, attestationType, findings });
   }
 
   /** As `quarantined`, by the server itself, which nothing holds up: an audit log that cannot be written is told of in the log. */
@@ -55,10 +59,15 @@ export class NodeNotices {
   }
 
   /** After the commit. @throws BonafideError `unavailable` when the audit log cannot be written; it is released all the same. */
-  async released({ agentId, attestationType, quarantine }: AttestedNode, by: string): Promise<void> {
+  async released(
+    { agentId, attestationType, quarantine }: AttestedNode,
+    by: string,
+    audit: AuditRecorder = this.#options.audit,
+  ): Promise<void> {
     const findings = quarantine?.findings ?? [];
     this.#options.log.warn({ agent_id: agentId, by, findings }, 'agent was released from quarantine');
-    await this.#options.audit.record({ event: 'agent_released', agentId, by, attestationType, findings });
+    const event = { event: 'agent_released', result: 'success', actor: actorNamed(by) } as const;
+    await audit.record({ ...event, subject: { agentId }, attestationType, findings });
   }
 
   /** A node that nobody knows is not in the state that policy demands. */
@@ -69,14 +78,8 @@ export class NodeNotices {
   ): Promise<void> {
     const { audit, log } = this.#options;
     log.warn({ agent_id: agentId, node_attestor_type: attestationType, findings }, 'a node was turned away');
-    const event = {
-      event: 'attestation_refused',
-      agentId,
-      by: BY_SERVER,
-      attestationType,
-      findings,
-    } as const;
-    await audit.record(event);
+    const event = { event: 'attestation_refused', result: 'denied', actor: actorNamed(BY_SERVER) } as const;
+    await audit.record({ ...event, subject: { agentId }, attestationType, findings });
   }
 
   attestation(type: string, result: AttestationResult): void {

@@ -2,6 +2,7 @@
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
+import type { AuditRecorder } from '../audit/audit-log.js';
 import type { NodeAttestor } from '../node-attestation/node-attestor.js';
 import type { AttestedNode, NodeFinding } from '../store/node-record.js';
 import type { Store, WriteTransaction } from '../store/store.js';
@@ -29,8 +30,11 @@ export class NodeQuarantine {
     this.#options = options;
   }
 
-  /** @throws BonafideError `not_found`; `unavailable` when the audit log cannot be written: the quarantine stands. */
-  async byOperator(agentId: SpiffeId, reason: string, by: string): Promise<void> {
+  /**
+   * @param audit of the call by which it was asked for.
+   * @throws BonafideError `not_found`; `unavailable` when the audit log cannot be written: the quarantine stands.
+   */
+  async byOperator(agentId: SpiffeId, reason: string, by: string, audit?: AuditRecorder): Promise<void> {
     const finding = {
       kind: 'operator',
       text: reason === '' ? 'put into quarantine by an operator' : reason,
@@ -38,7 +42,7 @@ export class NodeQuarantine {
     const entered = await this.#options.store.write(async (transaction) =>
       this.#enter(transaction, await existing(transaction, agentId), finding),
     );
-    await this.#options.notices.quarantined(entered.node, entered.before.quarantine, by);
+    await this.#options.notices.quarantined(entered.node, entered.before.quarantine, by, audit);
   }
 
   /** @returns whether it went: it may have proven itself meanwhile, at another server. */
@@ -64,7 +68,7 @@ export class NodeQuarantine {
    * @throws BonafideError `not_found`; `failed_precondition` for a node that is not in quarantine; `aborted` when it has shown something else
    * since; `unavailable` when the audit log cannot be written: it is released all the same.
    */
-  async release(agentId: SpiffeId, digest: string, by: string): Promise<void> {
+  async release(agentId: SpiffeId, digest: string, by: string, audit?: AuditRecorder): Promise<void> {
     const { store, attestors, notices } = this.#options;
     const node = await store.write(async (transaction) => {
       const present = await existing(transaction, agentId);
@@ -85,7 +89,7 @@ export class NodeQuarantine {
       await transaction.nodes.put({ ...present, quarantine: undefined });
       return present;
     });
-    await notices.released(node, by);
+    await notices.released(node, by, audit);
   }
 
   async #enter({ nodes }: WriteTransaction, before: AttestedNode, finding: NodeFinding): Promise<Entered> {

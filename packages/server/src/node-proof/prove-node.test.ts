@@ -111,14 +111,16 @@ describe('a proof', () => {
     const revision = await store.currentRevision();
     expect(await prove()).toEqual({ isQuarantined: true, findings: [finding] });
     expect(await store.currentRevision()).toBe(revision);
-    expect(audited).toMatchObject([{ event: 'agent_quarantined', by: 'server', findings: [finding] }]);
+    expect(audited).toMatchObject([
+      { event: 'agent_quarantined', actor: { kind: 'server' }, findings: [finding] },
+    ]);
     await quarantine.byOperator(agentId, 'a look', 'uid:0');
     expect(await prove()).toMatchObject({ findings: [{ kind: 'operator' }, finding] });
     await expect(release('00')).rejects.toThrow('has shown something else since');
     await release();
     expect(graph.node(agentId)?.quarantine).toBeUndefined();
     expect((await store.nodeProofs.get(agentId))?.record).toBe('bad, accepted');
-    expect(audited.at(-1)).toMatchObject({ event: 'agent_released', by: 'uid:0' });
+    expect(audited.at(-1)).toMatchObject({ event: 'agent_released', actor: { kind: 'local_admin', uid: 0 } });
   });
 
   it('puts the node into quarantine though the audit log cannot be written', async () => {

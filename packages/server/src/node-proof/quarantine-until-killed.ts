@@ -4,7 +4,7 @@ import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { agentId as agentIdOf } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { systemClock as clock } from '@bonafide/shared/runtime/clock';
 import { silentLogger as log } from '@bonafide/shared/runtime/logger';
-import { FileAuditLog } from '../audit/audit-log.js';
+import { openTestAudit } from '../audit/audit-fixtures.js';
 import { EntryGraph } from '../entry-graph/entry-graph.js';
 import type { ContinuousProof, NodeAttestor } from '../node-attestation/node-attestor.js';
 import { exampleNode } from '../store/example-records.js';
@@ -35,7 +35,7 @@ const continuous: ContinuousProof = {
 const attestors = new Map<string, NodeAttestor>([
   ['join_token', { attest: () => Promise.reject(new Error('not here')), continuous }],
 ]);
-const audit = await FileAuditLog.open({ path: auditPath, clock, log });
+const { audit } = await openTestAudit(auditPath);
 const proofs = new NodeProofs({
   ...{ attestors, store, nodes: graph, clock, log },
   lastProven: new LastProven({ proofs: store.nodeProofs, clock, log }),

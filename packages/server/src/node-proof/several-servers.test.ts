@@ -20,7 +20,7 @@ import { NodeProofs } from './prove-node.js';
 const trustDomain = exampleTrustDomain('example.org');
 const { agentId } = exampleNode();
 const HOUR_MS = 3_600_000;
-const LIMIT = { limitMs: 30_000 };
+const LIMIT = { limitMs: 150_000 };
 
 const continuous: ContinuousProof = {
   intervalSeconds: undefined,

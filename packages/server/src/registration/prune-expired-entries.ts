@@ -2,12 +2,14 @@
 import { hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
+import type { TellOwnAct } from '../audit/own-acts.js';
 import type { Registration } from './registration.js';
 
 export interface PruningOptions {
   readonly registration: Pick<Registration, 'pruneExpired'>;
   /** When the next entry ends by itself; the entry graph knows without asking the store. */
   readonly expiries: { earliestExpiry(): Date | undefined };
+  readonly tell?: TellOwnAct | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -25,7 +27,7 @@ export async function pruneExpiredEntries(options: PruningOptions, signal: Abort
 }
 
 /** @returns after how many milliseconds to look again. */
-async function pruneOnce({ registration, expiries, clock, log }: PruningOptions): Promise<number> {
+async function pruneOnce({ registration, expiries, tell, clock, log }: PruningOptions): Promise<number> {
   const earliest = expiries.earliestExpiry();
   if (earliest === undefined || earliest > clock.now()) return LOOK_EVERY_MS;
   try {
@@ -34,6 +36,7 @@ async function pruneOnce({ registration, expiries, clock, log }: PruningOptions)
         { entry_id: entry.id, spiffe_id: entry.spiffeId, parent_id: entry.parentId },
         'pruned an expired entry',
       );
+      await tell?.('entry_pruned', { subject: { entryId: entry.id, spiffeId: entry.spiffeId } });
     }
     return LOOK_EVERY_MS;
   } catch (error) {

@@ -7,6 +7,8 @@ import type {
 } from '@bonafide/shared/registration/registration-entry';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import { requireUnprivileged } from '../access/privileged-ids.js';
+import type { AccessScope } from '../access/scope.js';
 import type { EntryFilter } from '../store/entry-record.js';
 import type { Page, PageRequest, Store, WriteTransaction } from '../store/store.js';
 import { validateEntry, validateEntryId } from './validate-entry.js';
@@ -54,6 +56,13 @@ export interface RegistrationOptions {
 /** Items after which a batch lets other work have its turn. */
 const ITEMS_A_TURN = 32;
 const PRUNED_AT_A_TIME = 500;
+const ABOUT_THE_ITEM = [
+  'invalid_argument',
+  'not_found',
+  'already_exists',
+  'failed_precondition',
+  'permission_denied',
+] as const;
 
 export class Registration {
   readonly #store: Store;
@@ -66,9 +75,9 @@ export class Registration {
     this.#clock = options.clock;
   }
 
-  /** Undefined when there is none. */
-  getEntry(id: string): Promise<RegistrationEntry | undefined> {
-    return this.#store.entries.get(id);
+  /** Undefined when there is none. @param scope of who asks, here and below: what is outside of it is not there. */
+  async getEntry(id: string, scope?: AccessScope): Promise<RegistrationEntry | undefined> {
+    return visible(await this.#store.entries.get(id), scope);
   }
 
   listEntries(filter: EntryFilter, page: PageRequest): Promise<Page<RegistrationEntry>> {
@@ -79,15 +88,18 @@ export class Registration {
     return this.#store.entries.count(filter);
   }
 
-  createEntries(entries: readonly NewEntry[]): Promise<BatchResult<CreateOutcome>> {
+  createEntries(entries: readonly NewEntry[], scope?: AccessScope): Promise<BatchResult<CreateOutcome>> {
     const createdAt = this.#clock.now();
     return this.#batch(
       entries,
       ({ id, content }) => {
         if (id !== undefined) validateEntryId(id);
         validateEntry(content, this.#trustDomain);
+        scope?.require('create', content);
+        if (id !== undefined) scope?.requireEntryId(id);
       },
       async ({ id, content }, transaction): Promise<CreateOutcome> => {
+        await requireUnprivileged(content, transaction.entries, scope);
         const similar = await transaction.entries.findSimilar(content);
         if (similar !== undefined) return { kind: 'similar', entry: similar };
         await requireBundles(content.federatesWith, transaction);
@@ -96,25 +108,34 @@ export class Registration {
     );
   }
 
-  updateEntries(entries: readonly EntryChange[]): Promise<BatchResult<UpdateOutcome>> {
+  updateEntries(entries: readonly EntryChange[], scope?: AccessScope): Promise<BatchResult<UpdateOutcome>> {
     return this.#batch(
       entries,
       ({ id }) => {
         requireId(id);
       },
       async ({ id, changes }, transaction): Promise<UpdateOutcome> => {
-        const before = await transaction.entries.get(id);
+        const before = visible(await transaction.entries.get(id), scope);
         if (before === undefined) throw new BonafideError('not_found', 'entry not found');
+        scope?.require('update', before);
         const content = { ...before, ...changes };
         validateEntry(content, this.#trustDomain);
+        scope?.require('update', content);
+        for (const each of [before, content]) await requireUnprivileged(each, transaction.entries, scope);
         if (changes.federatesWith !== undefined) await requireBundles(changes.federatesWith, transaction);
         return { kind: 'updated', entry: await transaction.entries.update(id, content) };
       },
     );
   }
 
-  deleteEntries(ids: readonly string[]): Promise<BatchResult<DeleteOutcome>> {
+  deleteEntries(ids: readonly string[], scope?: AccessScope): Promise<BatchResult<DeleteOutcome>> {
     return this.#batch(ids, requireId, async (id, transaction): Promise<DeleteOutcome> => {
+      if (scope !== undefined) {
+        const before = visible(await transaction.entries.get(id), scope);
+        if (before === undefined) throw new BonafideError('not_found', 'entry not found');
+        scope.require('delete', before);
+        await requireUnprivileged(before, transaction.entries, scope);
+      }
       return { kind: 'deleted', entry: await transaction.entries.delete(id) };
     });
   }
@@ -170,10 +191,15 @@ export class Registration {
 
 /** @throws what is not about the item. */
 function refused(error: unknown): Refused {
-  if (hasReason(error, 'invalid_argument', 'not_found', 'already_exists', 'failed_precondition')) {
-    return { kind: 'refused', error };
-  }
+  if (hasReason(error, ...ABOUT_THE_ITEM)) return { kind: 'refused', error };
   throw error;
+}
+
+function visible(
+  entry: RegistrationEntry | undefined,
+  scope: AccessScope | undefined,
+): RegistrationEntry | undefined {
+  return entry === undefined || scope?.mayRead(entry.spiffeId) === false ? undefined : entry;
 }
 
 function requireId(id: string): void {

@@ -10,7 +10,10 @@ export type Change =
   | { readonly kind: 'federation'; readonly trustDomain: TrustDomain }
   /** An operator asked for a proof of the node. */
   | { readonly kind: 'node_proof'; readonly agentId: SpiffeId }
-  /** Never in the log: it no longer reaches back to what the follower saw last, or went back in time; anything may differ. */
+  /**
+   * Anything may differ. In the log in place of more changes than one revision names; told without a row of it when the log no longer
+   * reaches back to what the follower saw last, or went back in time.
+   */
   | { readonly kind: 'everything' };
 
 export interface EntryChange {

@@ -64,7 +64,7 @@ describe('kill -9 in the middle of writing', () => {
           'the connections of the killed process to end',
           async () => (await leftBehind()) === '0',
           {
-            limitMs: 60_000,
+            limitMs: 150_000,
           },
         );
         return postgres.open();

@@ -17,6 +17,9 @@ export interface EntryFilter {
     { readonly named: readonly TrustDomain[]; readonly match: MatchBehavior } | undefined;
   readonly hint?: string | undefined;
   readonly isDownstream?: boolean | undefined;
+  readonly isAdmin?: boolean | undefined;
+  /** Only SPIFFE IDs that begin with one of these, each of which ends in a slash; none of them is no entry at all. */
+  readonly under?: readonly string[] | undefined;
 }
 
 /** What an entry grants and to whom, without its names and times: a million entries have a few thousand different terms. */
@@ -35,7 +38,7 @@ export interface CompactEntry {
 
 export interface EntryReader {
   get(id: string): Promise<RegistrationEntry | undefined>;
-  /** Ordered by id, so that a page token stays good while others write. */
+  /** In an order of its own that the filter decides, mostly by id, so that a page token stays good while others write. */
   list(filter: EntryFilter, page: PageRequest): Promise<Page<RegistrationEntry>>;
   count(filter: EntryFilter): Promise<number>;
   /** Every entry, in batches, for loading the entry graph. */
@@ -48,6 +51,22 @@ export interface EntryReader {
   listExpired(now: Date): Promise<readonly RegistrationEntry[]>;
 }
 
+export interface NewEntryRecord {
+  readonly content: RegistrationEntryContent;
+  /** Undefined: a new UUID. */
+  readonly id: string | undefined;
+  readonly createdAt: Date;
+  /** Of an entry that had a life elsewhere; 0 when absent. */
+  readonly revisionNumber?: number;
+}
+
+export interface EntryContentChange {
+  readonly id: string;
+  readonly content: RegistrationEntryContent;
+  /** The next one is this at least. */
+  readonly revisionNumber?: number;
+}
+
 export interface EntryWriter {
   /** @param id undefined: a new UUID. @throws BonafideError `already_exists` for an id that is taken. */
   create(
@@ -58,4 +77,10 @@ export interface EntryWriter {
   update(id: string, content: RegistrationEntryContent): Promise<RegistrationEntry>;
   /** @returns what was deleted. @throws BonafideError `not_found`. */
   delete(id: string): Promise<RegistrationEntry>;
+  /** Many at once, in few statements, each as the method for one does. After a failure the transaction has to be given up: some may be written. */
+  createMany(entries: readonly NewEntryRecord[]): Promise<readonly RegistrationEntry[]>;
+  /** @throws BonafideError `not_found`, also when an entry is there twice. */
+  updateMany(changes: readonly EntryContentChange[]): Promise<readonly RegistrationEntry[]>;
+  /** @throws BonafideError `not_found`, also when an ID is there twice. */
+  deleteMany(ids: readonly string[]): Promise<readonly RegistrationEntry[]>;
 }

@@ -11,6 +11,7 @@ export interface JoinToken {
 export interface JoinTokenWriter {
   /** @throws BonafideError `already_exists`. */
   create(token: JoinToken): Promise<void>;
+  has(token: string): Promise<boolean>;
   /** Removes the token and returns it, expired or not; undefined when there is none. A second call finds nothing, whatever races. */
   spend(token: string): Promise<JoinToken | undefined>;
   /** @returns how many were removed. */

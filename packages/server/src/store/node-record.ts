@@ -75,6 +75,8 @@ export interface NodeFilter {
   readonly isBanned?: boolean | undefined;
   readonly canReattest?: boolean | undefined;
   readonly expiresBefore?: Date | undefined;
+  /** Only these agents: an ID, or all that begin with a text that ends in a slash. None of them is no agent at all. */
+  readonly among?: readonly string[] | undefined;
 }
 
 export interface NodeReader {

@@ -2,6 +2,7 @@
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { ChangeListeners } from './change-listeners.js';
 import { lockDatabase } from './database-lock.js';
+import type { WriteMeter } from './metered-turn.js';
 import { openLog } from './sql/change-log.js';
 import { migrate } from './sql/migrate.js';
 import { SqlStore } from './sql-store.js';
@@ -14,6 +15,9 @@ export interface StoreOptions {
   readonly log: Logger;
   /** How many revisions the change log reaches back. */
   readonly keepRevisions?: number;
+  /** In the log, of one revision. */
+  readonly mostChanges?: number;
+  readonly meter?: WriteMeter | undefined;
 }
 
 /** A file is there or it is not: whoever cannot use it hears of it at once. */
@@ -23,7 +27,8 @@ const ALWAYS_CONNECTED: DatabaseConnection = {
 };
 
 /** @throws BonafideError `failed_precondition` for a file of a newer release or one that another server uses, `unavailable` when it cannot be opened or written. */
-export async function openStore({ path, log, keepRevisions }: StoreOptions): Promise<Store> {
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { path, log, keepRevisions, mostChanges, meter } = options;
   const isFile = path !== IN_MEMORY;
   if (isFile) await createDatabaseFile(path);
   const lock = isFile ? await lockDatabase(path) : undefined;
@@ -44,6 +49,8 @@ export async function openStore({ path, log, keepRevisions }: StoreOptions): Pro
       listeners,
       announce: ({ committed }) => listeners.tell(committed),
       keepRevisions,
+      mostChanges,
+      meter,
       close: async () => {
         await reader.destroy();
         await db.destroy();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { EntryChange } from './change.js';
+import type { Change, EntryChange } from './change.js';
 import { createEntry } from './create-entry.js';
 import { exampleBundle, exampleEntry, exampleNode } from './example-records.js';
 import { DATABASES, useStores } from './store-fixtures.js';
@@ -85,6 +85,26 @@ describe.each(DATABASES)('revisions, on %s', (database) => {
     expect(await second.currentRevision()).toBe(1);
     expect((await second.entries.get(id))?.spiffeId).toBe('spiffe://example.org/a');
     expect(second.logId).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('do not name more than a bound: beyond it anything may have changed', async () => {
+    const store = await stores.open({ mostChanges: 3 });
+    const heard: (readonly Change[])[] = [];
+    store.subscribe(({ changes }) => void heard.push(changes));
+    const create = (count: number, name: string): Promise<void> =>
+      store.write(async ({ entries }) => {
+        for (let index = 0; index < count; index += 1) {
+          const path = `/${name}${index}`;
+          await entries.create(exampleEntry({ path }), { id: undefined, createdAt: new Date(0) });
+        }
+      });
+    await create(3, 'few');
+    await create(4, 'many');
+    const log = await store.changesSince(0, 10);
+    expect(log?.map(({ changes }) => changes.length)).toEqual([3, 1]);
+    expect(log?.[1]?.changes).toEqual([{ kind: 'everything' }]);
+    expect(heard).toEqual(log?.map(({ changes }) => changes));
+    expect(await store.entries.count({})).toBe(7);
   });
 
   it('reach back only as far as they are kept, and say so', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import { readFileIfExists, writeFileAtomic } from '@bonafide/shared/runtime/private-file';
 
-const FILE = 'server-id';
+export const SERVER_ID_FILE = 'server-id';
 const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
@@ -12,7 +12,7 @@ const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
  * @throws BonafideError `failed_precondition` for a damaged file, which is not replaced: a new id would leave the authorities behind.
  */
 export async function loadServerId(dataFolder: string): Promise<string> {
-  const path = join(dataFolder, FILE);
+  const path = join(dataFolder, SERVER_ID_FILE);
   const text = (await readFileIfExists(path))?.toString('utf8').trim();
   if (text === undefined) {
     const id = randomUUID();

@@ -5,7 +5,7 @@ import { usePostgres } from './store-fixtures.js';
 import type { CommittedRevision, Store } from './store.js';
 
 const LIMIT_MS = 120_000;
-const WAIT = { limitMs: 60_000 };
+const WAIT = { limitMs: 150_000 };
 
 /** Every revision that the store tells of, in the order in which it does. */
 function heardBy(store: Store): CommittedRevision[] {

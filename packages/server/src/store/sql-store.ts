@@ -2,6 +2,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Kysely, KyselyPlugin } from 'kysely';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import { currentSpan, inSpan } from '@bonafide/shared/telemetry/tracer';
+import type { AuditEventRecords } from './audit-event-record.js';
 import type { AuthorityReader } from './authority-record.js';
 import type { BundleReader } from './bundle-record.js';
 import type { Change } from './change.js';
@@ -11,7 +13,10 @@ import type { EntryReader } from './entry-record.js';
 import type { FederationReader } from './federation-record.js';
 import type { NodeAdmissionReader } from './node-admission-record.js';
 import type { NodeProofReader, NodeReader } from './node-record.js';
+import { inMeteredTurn, type WriteMeter } from './metered-turn.js';
+import { RecordedChanges } from './recorded-changes.js';
 import { ReplicaEntries, ReplicaNodes, type ReadReplica } from './postgres/read-replica.js';
+import { AuditEventQueries } from './sql/audit-events.js';
 import { AuthorityQueries, AuthorityStatements } from './sql/authorities.js';
 import { BundleQueries, BundleStatements } from './sql/bundles.js';
 import {
@@ -23,14 +28,17 @@ import {
   readChangesSince,
   takeNextRevision,
 } from './sql/change-log.js';
-import { EntryQueries, EntryStatements } from './sql/entries.js';
+import { EntryQueries } from './sql/entries.js';
+import { EntryStatements } from './sql/entry-statements.js';
 import { FederationQueries, FederationStatements } from './sql/federation.js';
 import { JoinTokenStatements } from './sql/join-tokens.js';
 import { NodeAdmissionQueries, NodeAdmissionStatements } from './sql/node-admissions.js';
 import { NodeProofQueries, NodeProofStatements } from './sql/node-proofs.js';
 import { NodeQueries, NodeStatements } from './sql/nodes.js';
 import type { Queries, Schema } from './sql/schema.js';
+import { SelectorSightingQueries } from './sql/selector-sightings.js';
 import { TpmEnrollmentQueries, TpmEnrollmentStatements } from './sql/tpm-enrollments.js';
+import type { SelectorSightingRecords } from './selector-sighting-record.js';
 import type { CommittedRevision, DatabaseConnection, LogPosition, Store, WriteTransaction } from './store.js';
 import type { TpmEnrollmentReader } from './tpm-enrollment-record.js';
 
@@ -56,6 +64,10 @@ export interface SqlStoreParts {
   readonly announce: (own: OwnCommit) => Promise<void>;
   /** How many revisions the change log reaches back. */
   readonly keepRevisions?: number | undefined;
+  /** A revision with more of them says only that anything may have changed. */
+  readonly mostChanges?: number | undefined;
+  /** Told of every write, and of how long it waited for its turn and took. */
+  readonly meter?: WriteMeter | undefined;
   /** After the last write. */
   readonly close: () => Promise<void>;
 }
@@ -75,6 +87,8 @@ export class SqlStore implements Store {
   readonly authorities: AuthorityReader;
   readonly federation: FederationReader;
   readonly tpmEnrollments: TpmEnrollmentReader;
+  readonly selectorSightings: SelectorSightingRecords;
+  readonly auditEvents: AuditEventRecords;
   readonly deliveries: DeliveryExchange | undefined;
   readonly #parts: SqlStoreParts;
   readonly #reader: Kysely<Schema>;
@@ -103,6 +117,9 @@ export class SqlStore implements Store {
     this.authorities = new AuthorityQueries(this.#reader);
     this.federation = new FederationQueries(this.#reader);
     this.tpmEnrollments = new TpmEnrollmentQueries(this.#reader);
+    // Written in line by a loop of its own, which whoever waits inside of a write may have started.
+    this.auditEvents = new AuditEventQueries(parts.reader, parts.writer);
+    this.selectorSightings = new SelectorSightingQueries(this.#reader, parts.writer.withPlugin(plugin));
   }
 
   position(): Promise<LogPosition> {
@@ -120,7 +137,9 @@ export class SqlStore implements Store {
   async write<T>(work: (transaction: WriteTransaction) => Promise<T>): Promise<T> {
     this.#refuseInside();
     if (this.#isClosed) throw new BonafideError('unavailable', 'the store is closed');
-    const result = this.#tail.then(() => this.#commit(work));
+    const result = inSpan('store.write', {}, () =>
+      inMeteredTurn(this.#tail, () => this.#commit(work), this.#parts.meter),
+    );
     this.#tail = result.then(
       () => undefined,
       () => undefined, // the caller of this write hears of it; the next write does not care
@@ -145,6 +164,7 @@ export class SqlStore implements Store {
     try {
       const { result, own } = await this.#inside.run(scope, () => this.#transact(work));
       scope.isOpen = false;
+      currentSpan()?.set({ 'bonafide.revision': own.committed.revision });
       await this.#parts.announce(own);
       return result;
     } finally {
@@ -155,9 +175,9 @@ export class SqlStore implements Store {
   #transact<T>(work: (transaction: WriteTransaction) => Promise<T>): Promise<{ result: T; own: OwnCommit }> {
     return this.#parts.writer.transaction().execute(async (sql) => {
       const revision = await takeNextRevision(sql);
-      const changes = new Map<string, Change>();
+      const changes = new RecordedChanges(this.#parts.mostChanges);
       const record = (change: Change): void => {
-        changes.set(JSON.stringify(change), change);
+        changes.add(change);
       };
       const result = await work({
         revision,
@@ -171,7 +191,7 @@ export class SqlStore implements Store {
         federation: new FederationStatements(sql, record),
         tpmEnrollments: new TpmEnrollmentStatements(sql),
       });
-      const committed = { revision, nonce: newNonce(), changes: [...changes.values()] };
+      const committed = { revision, nonce: newNonce(), changes: changes.all };
       const { append = appendRevision, keepRevisions = KEEP_REVISIONS } = this.#parts;
       await pruneLog(sql, revision, keepRevisions);
       const nonceBefore = await append(sql, committed);

@@ -15,6 +15,7 @@ const START_LIMIT_MS = 120_000;
 
 interface FixtureOptions {
   readonly keepRevisions?: number;
+  readonly mostChanges?: number;
 }
 
 export interface StoreFixture {

@@ -1,5 +1,6 @@
 /** The store's face to the rooms: small readers, and writers that exist only inside a revision-taking transaction. */
 import type { Change } from './change.js';
+import type { AuditEventRecords } from './audit-event-record.js';
 import type { AuthorityReader, AuthorityWriter } from './authority-record.js';
 import type { BundleReader, BundleWriter } from './bundle-record.js';
 import type { DeliveryExchange } from './delivery-exchange.js';
@@ -8,6 +9,7 @@ import type { EntryReader, EntryWriter } from './entry-record.js';
 import type { JoinTokenWriter } from './join-token-record.js';
 import type { NodeAdmissionReader, NodeAdmissionWriter } from './node-admission-record.js';
 import type { NodeProofReader, NodeProofWriter, NodeReader, NodeWriter } from './node-record.js';
+import type { SelectorSightingRecords } from './selector-sighting-record.js';
 import type { TpmEnrollmentReader, TpmEnrollmentWriter } from './tpm-enrollment-record.js';
 
 export interface Store {
@@ -24,6 +26,8 @@ export interface Store {
   readonly authorities: AuthorityReader;
   readonly federation: FederationReader;
   readonly tpmEnrollments: TpmEnrollmentReader;
+  readonly selectorSightings: SelectorSightingRecords;
+  readonly auditEvents: AuditEventRecords;
   /** Undefined where a database has one server. */
   readonly deliveries: DeliveryExchange | undefined;
   /** The last committed transaction; revision 0 with an empty nonce in a new database. */

@@ -98,7 +98,7 @@ it('an agent that applies what it is told always ends up with exactly what it ma
     }),
     { numRuns: 25 },
   );
-}, 120_000);
+});
 
 function byId(entries: readonly RegistrationEntry[]): readonly RegistrationEntry[] {
   return [...entries].sort((a, b) => (a.id < b.id ? -1 : 1));

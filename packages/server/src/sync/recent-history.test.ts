@@ -113,7 +113,7 @@ describe('an agent that comes back to a server which was restarted', () => {
       }),
       { numRuns: 60 },
     );
-  }, 300_000);
+  });
 
   it('gets only what it missed', async () => {
     const store = await openRegistry();

@@ -41,7 +41,7 @@ beforeEach(async () => {
   streams = new WatchStreams({
     ...{ graph, logId: store.logId, trustDomain, clock: systemClock, log: silentLogger, admission },
   });
-}, 120_000);
+});
 
 afterEach(async () => {
   streams.stop();
@@ -85,7 +85,7 @@ it('a thousand agents that come at once do not keep the thread from anything els
     // As connections come: so many in a turn of the loop.
     if (index % 50 === 49) await new Promise((resolve) => setImmediate(resolve));
   }
-  await waitFor('every agent to have its snapshot', () => snapshots >= AGENTS, { limitMs: 60_000 });
+  await waitFor('every agent to have its snapshot', () => snapshots >= AGENTS, { limitMs: 150_000 });
   delay.disable();
   expect(mostUnderWay).toBeLessThanOrEqual(32);
   process.stdout.write(
@@ -93,7 +93,7 @@ it('a thousand agents that come at once do not keep the thread from anything els
   );
   // By count and not by time, which depends on what else the machine does.
   expect(mostInATurn).toBeLessThanOrEqual(64);
-}, 120_000);
+});
 
 it('changes overtake the pages of a large snapshot', async () => {
   await store.write(async ({ entries }) => {
@@ -111,7 +111,7 @@ it('changes overtake the pages of a large snapshot', async () => {
       return undefined;
     });
   }
-  await waitFor('the others to be greeted', () => greeted >= AGENTS - 1, { limitMs: 60_000 });
+  await waitFor('the others to be greeted', () => greeted >= AGENTS - 1, { limitMs: 150_000 });
   let isTold = false;
   open(0, () => {
     told.push('page');
@@ -123,11 +123,11 @@ it('changes overtake the pages of a large snapshot', async () => {
     }
     return undefined;
   });
-  await waitFor('all of it to be told', () => told.length >= AGENTS - 1 + 20, { limitMs: 60_000 });
+  await waitFor('all of it to be told', () => told.length >= AGENTS - 1 + 20, { limitMs: 150_000 });
   // Each turn of the loop lets one page and 64 changes pass, once those are committed.
   const between = told.slice(told.indexOf('change'), told.lastIndexOf('change'));
   expect(between.filter((kind) => kind === 'page').length).toBeLessThan(between.length / 20);
-}, 120_000);
+});
 
 it('ten thousand changes for a reader that does not read leave one message and no more than names', async () => {
   let sent = 0;
@@ -151,4 +151,4 @@ it('ten thousand changes for a reader that does not read leave one message and n
   expect((process.memoryUsage().heapUsed - before) / 1e6).toBeLessThan(200);
   open0();
   await waitFor('the reader to have caught up', () => sent === 2);
-}, 120_000);
+});

@@ -3,6 +3,7 @@ import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { WatchCursor } from '@bonafide/shared/sync/watch-message';
+import { inSpan } from '@bonafide/shared/telemetry/tracer';
 import type { LogPosition } from '../store/store.js';
 import type { SnapshotAdmission, SnapshotPlace } from './snapshot-admission.js';
 import { cursorAt } from './watch-cursor.js';
@@ -145,7 +146,7 @@ export class WatchStream {
       if (this.#drainSpreadMs !== undefined) await this.#sendDrain(this.#drainSpreadMs);
       else if (this.#owesProofRequest) await this.#sendProofRequest();
       else if (this.#needsSnapshot) await this.#sendSnapshot();
-      else await this.#send('change', this.#takeChanges());
+      else await inSpan('watch.deliver', {}, () => this.#send('change', this.#takeChanges()));
     }
     this.#isSending = false;
   }

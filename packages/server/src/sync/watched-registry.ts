@@ -119,10 +119,11 @@ class SilenceableLog {
       if (!this.isSilent) await this.tell(committed);
     });
     const { logId, serverId, connection, entries, nodes, nodeProofs, nodeAdmissions } = store;
-    const { bundles, authorities, federation, tpmEnrollments, deliveries } = store;
+    const { bundles, authorities, federation, tpmEnrollments, selectorSightings, auditEvents, deliveries } =
+      store;
     this.store = {
       ...{ logId, serverId, connection, entries, nodes, nodeProofs, nodeAdmissions },
-      ...{ bundles, authorities, federation, tpmEnrollments, deliveries },
+      ...{ bundles, authorities, federation, tpmEnrollments, selectorSightings, auditEvents, deliveries },
       position: () => store.position(),
       currentRevision: () => store.currentRevision(),
       changesSince: (revision, limit) => store.changesSince(revision, limit),

@@ -3,7 +3,7 @@ import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import { checkAuthorities } from './check-authorities.js';
+import { checkAuthorities } from '@bonafide/shared/bundle/check-authorities';
 import type { Page, PageRequest, Store, WriteTransaction } from '../store/store.js';
 
 /** What becomes of entries that federate with a trust domain whose bundle goes. */

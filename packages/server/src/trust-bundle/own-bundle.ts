@@ -3,7 +3,7 @@ import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { Store, WriteTransaction } from '../store/store.js';
-import { checkAuthorities } from './check-authorities.js';
+import { checkAuthorities } from '@bonafide/shared/bundle/check-authorities';
 import { appendToBundle, emptyBundle, type BundleAdditions } from './merge-bundle.js';
 
 /** More would make every agent's update too large to send. */

@@ -5,7 +5,7 @@ import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { UpstreamAuthority } from '../authority/upstream/upstream-authority.js';
 import type { Store } from '../store/store.js';
-import { checkAuthorities } from './check-authorities.js';
+import { checkAuthorities } from '@bonafide/shared/bundle/check-authorities';
 import { appendToBundle, emptyBundle } from './merge-bundle.js';
 import { editOwnBundle } from './own-bundle.js';
 

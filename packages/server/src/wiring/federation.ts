@@ -8,6 +8,7 @@ import { FederatedBundles } from '../trust-bundle/federated-bundles.js';
 import type { Signing } from './signing.js';
 import type { Startup } from './startup.js';
 import type { Storage } from './storage.js';
+import type { Telemetry } from './telemetry.js';
 
 export interface Federation {
   readonly bundles: FederatedBundles;
@@ -17,8 +18,9 @@ export interface Federation {
 }
 
 export function createFederation(
-  { config: { server }, clock, log, shutdown }: Startup,
+  { config: { server }, clock, live, log, shutdown }: Startup,
   { store, graph }: Storage,
+  { metrics, tell }: Telemetry,
 ): Federation {
   const trustDomain = server.trust_domain;
   const bundles = new FederatedBundles({ store, trustDomain, held: (name) => graph.bundle(name) });
@@ -32,16 +34,29 @@ export function createFederation(
     store,
     federatedBundles: bundles,
     heldBundle: (name) => graph.bundle(name),
+    tell,
+    onAttempt: metrics.upkeep.federationRefreshed.bind(metrics.upkeep),
     clock,
     log,
   });
   shutdown.add(() => refresh.stop());
+  live?.add({
+    name: 'federation relationships',
+    keys: ['server.federation.federates_with'],
+    prepare: (next) => {
+      const configured = configuredRelationships(next.server.federation);
+      return () => {
+        relationships.configure(configured);
+        refresh.followSoon();
+      };
+    },
+  });
   return { bundles, relationships, refresh };
 }
 
 /** @returns its port; undefined when none is configured. */
 export async function startBundleEndpoint(
-  { config: { server }, clock, log, shutdown, background }: Startup,
+  { config: { server }, clock, live, log, shutdown, background }: Startup,
   { graph }: Storage,
   { serverSvid }: Signing,
 ): Promise<number | undefined> {
@@ -59,6 +74,11 @@ export async function startBundleEndpoint(
     log,
   });
   await certificate.start(background.signal);
+  live?.add({
+    name: 'certificate of the bundle endpoint',
+    keys: [],
+    prepare: () => certificate.prepareReload?.() ?? (() => undefined),
+  });
   const endpoint = new BundleEndpoint({
     address,
     port: wishedPort,

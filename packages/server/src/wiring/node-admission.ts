@@ -21,15 +21,32 @@ export interface Admission {
 
 /** @throws BonafideError `failed_precondition` for a rule that could never hold. */
 export function startAdmission(
-  { config, clock, log, shutdown, background }: Startup,
+  { config, clock, live, log, shutdown, background, moreNodeAttestors }: Startup,
   { store }: Storage,
   { audit, metrics }: Telemetry,
   attestors: ReadonlyMap<string, NodeAttestor>,
 ): Admission {
   const { node_admission: settings } = config.server;
-  checkRules(settings, attestors);
+  checkRules(settings, [...attestors.keys()]);
   const notices = new AdmissionNotices({ audit, metrics, log });
-  const parts = { policy: policyOf(settings), store, notices, clock };
+  const policy = policyOf(settings);
+  const parts = { policy, store, notices, clock };
+  live?.add({
+    name: 'node admission',
+    keys: ['approval_required', 'approvals', 'expires_after', 'denied_for'].map(
+      (key) => `server.node_admission.${key}`,
+    ),
+    prepare: ({ server, plugins }) => {
+      const { NodeAttestor: next } = plugins;
+      // Those that stand beside the configuration stay.
+      const known = moreNodeAttestors === undefined ? Object.keys(next) : [...attestors.keys()];
+      checkRules(server.node_admission, known);
+      const nextPolicy = policyOf(server.node_admission);
+      return () => {
+        Object.assign(policy, nextPolicy); // it is looked at anew each time
+      };
+    },
+  });
   const webhook =
     settings.webhook === undefined
       ? undefined
@@ -60,15 +77,12 @@ function policyOf(settings: AdmissionConfig): ApprovalPolicy {
 }
 
 /** A misspelt rule would let everybody in. */
-function checkRules(
-  { approval_required: rules }: AdmissionConfig,
-  attestors: ReadonlyMap<string, NodeAttestor>,
-): void {
-  const enabled = `enabled are ${[...attestors.keys()].join(', ') || 'none'}`;
+function checkRules({ approval_required: rules }: AdmissionConfig, attestors: readonly string[]): void {
+  const enabled = `enabled are ${attestors.join(', ') || 'none'}`;
   for (const [index, { attestor, selector }] of rules.entries()) {
     const where = `node_admission.approval_required[${index}]`;
     for (const type of [attestor, selector?.type]) {
-      if (type === undefined || attestors.has(type)) continue;
+      if (type === undefined || attestors.includes(type)) continue;
       throw new BonafideError(
         'failed_precondition',
         `${where} names the node attestor ${JSON.stringify(type)}; ${enabled}`,

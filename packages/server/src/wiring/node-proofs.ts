@@ -1,11 +1,11 @@
 /** How nodes prove themselves: at first, when they are asked, and in time. */
-import { createNodeAttestors } from '../node-attestation/attestors.js';
 import type { NodeAttestor } from '../node-attestation/node-attestor.js';
 import { LastProven } from '../node-proof/last-proven.js';
 import { NodeQuarantine } from '../node-proof/node-quarantine.js';
 import { NodeStates } from '../node-proof/node-states.js';
 import { ProofSchedule } from '../node-proof/proof-schedule.js';
 import { NodeProofs } from '../node-proof/prove-node.js';
+import { startNodeAttestors } from './live-node-attestors.js';
 import type { Registry } from './registry.js';
 import type { Startup } from './startup.js';
 import type { Storage } from './storage.js';
@@ -20,15 +20,16 @@ export interface NodeProving {
 }
 
 export async function startNodeProving(
-  { config: { server, plugins }, clock, log, shutdown, background, moreNodeAttestors }: Startup,
+  { config: { server, plugins }, clock, live, log, shutdown, background, moreNodeAttestors }: Startup,
   { store, graph }: Storage,
   { metrics, notices }: Telemetry,
   { watchStreams }: Registry,
 ): Promise<NodeProving> {
   const trustDomain = server.trust_domain;
   const host = { trustDomain, clock, log, store, signal: background.signal };
-  const configured = await createNodeAttestors(plugins.NodeAttestor, host);
-  const attestors = new Map([...configured, ...(moreNodeAttestors?.(host) ?? [])]);
+  const { attestors, part } = await startNodeAttestors(plugins.NodeAttestor, host);
+  live?.add(part);
+  for (const [type, attestor] of moreNodeAttestors?.(host) ?? []) attestors.set(type, attestor);
   const parts = { attestors, store, notices, clock, log };
   const lastProven = new LastProven({ proofs: store.nodeProofs, clock, log });
   shutdown.add(() => lastProven.stop());

@@ -1,13 +1,9 @@
 /** What signs: keys, the authorities that hold them, the issuers of SVIDs, and the server's own SVID. */
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import type { DistinguishedName } from '@bonafide/shared/crypto/der/distinguished-name';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { DEFAULT_WIT_SVID_TTL_SECONDS } from '../api/svid/wit-svids.js';
 import { AuthorityRotation } from '../authority/authority-rotation.js';
-import { DiskKeyManager } from '../authority/disk-key-manager.js';
-import type { KeyManager } from '../authority/key-manager.js';
-import { MemoryKeyManager } from '../authority/memory-key-manager.js';
 import { ServerSvid } from '../authority/server-svid.js';
 import { createUpstreamAuthority } from '../authority/upstream/upstream-authorities.js';
 import type { UpstreamAuthority } from '../authority/upstream/upstream-authority.js';
@@ -16,41 +12,55 @@ import { JwtSvidIssuance } from '../issuance/issue-jwt-svid.js';
 import { WitSvidIssuance } from '../issuance/issue-wit-svid.js';
 import { X509SvidIssuance } from '../issuance/issue-x509-svid.js';
 import { X509SvidBatchIssuance } from '../issuance/issue-x509-svid-batches.js';
+import type { JwtSvidIssuer } from '../issuance/jwt-svid-request.js';
+import type { WitSvidIssuer } from '../issuance/wit-svid-request.js';
+import type { X509SvidBatchIssuer, X509SvidIssuer } from '../issuance/x509-svid-request.js';
 import { countSigningThreads } from '../issuance/threads/count-signing-threads.js';
 import { SigningThreads } from '../issuance/threads/signing-threads.js';
 import type { Startup } from './startup.js';
 import type { Storage } from './storage.js';
+import type { Telemetry } from './telemetry.js';
 
 export interface Signing {
   readonly upstream: UpstreamAuthority | undefined;
   readonly authorities: AuthorityRotation;
   /** Of workloads' SVIDs. */
   readonly issuers: {
-    readonly x509: X509SvidIssuance;
-    readonly x509Batches: X509SvidBatchIssuance;
-    readonly jwt: JwtSvidIssuance;
-    readonly wit: WitSvidIssuance;
+    readonly x509: X509SvidIssuer;
+    readonly x509Batches: X509SvidBatchIssuer;
+    readonly jwt: JwtSvidIssuer;
+    readonly wit: WitSvidIssuer;
   };
   /** With a window of its own, for it signs inside transactions, which must not queue behind a storm of workload SVIDs. */
-  readonly agentIssuer: X509SvidIssuance;
+  readonly agentIssuer: X509SvidIssuer;
   readonly serverSvid: ServerSvid;
+  /** Another one of this server, to be started. */
+  readonly namedServerSvid: (dnsNames: readonly string[]) => ServerSvid;
+  /** X.509-SVIDs of workloads that wait for their turn. */
+  readonly waiting: () => number;
 }
 
 /** An authority of each kind and the server's SVID are there when this resolves. */
-export async function startSigning(startup: Startup, { store }: Storage): Promise<Signing> {
+export async function startSigning(
+  startup: Startup,
+  { store }: Storage,
+  { metrics: { issuance, upkeep, upstream: upstreamMetrics }, keyManager, tell }: Telemetry,
+): Promise<Signing> {
   const { config, clock, log, background } = startup;
   const { server, plugins } = config;
   const trustDomain = server.trust_domain;
-  const upstream = await createUpstreamAuthority(plugins.UpstreamAuthority, {
+  const configured = await createUpstreamAuthority(plugins.UpstreamAuthority, {
     trustDomain,
     clock,
     log,
     environment: process.env,
   });
+  const upstream = configured && upstreamMetrics.meter(configured);
   const authorities = new AuthorityRotation({
     trustDomain,
     store,
-    keyManager: await openKeyManager(config),
+    keyManager,
+    tell,
     clock,
     log,
     keyTypes: {
@@ -61,27 +71,31 @@ export async function startSigning(startup: Startup, { store }: Storage): Promis
     ttlSeconds: server.ca_ttl,
     subject: authoritySubject(server.ca_subject),
     upstream,
+    onActivated: upkeep.authorityActivated.bind(upkeep),
   });
   await authorities.start(background.signal);
   const x509 = new X509SvidIssuance({ trustDomain, authorities, clock });
+  const batches = startBatchIssuance(startup, authorities, x509);
   const issuers = {
-    x509,
-    x509Batches: startBatchIssuance(startup, authorities, x509),
-    jwt: new JwtSvidIssuance({ trustDomain, authorities, clock, issuer: server.jwt_issuer }),
-    wit: new WitSvidIssuance({ trustDomain, authorities, clock }),
+    x509: issuance.meter('x509', x509),
+    x509Batches: issuance.meterBatches(batches),
+    jwt: issuance.meter(
+      'jwt',
+      new JwtSvidIssuance({ trustDomain, authorities, clock, issuer: server.jwt_issuer }),
+    ),
+    wit: issuance.meter('wit', new WitSvidIssuance({ trustDomain, authorities, clock })),
   };
-  const agentIssuer = new X509SvidIssuance({ trustDomain, authorities, clock });
-  const serverSvid = new ServerSvid({
-    trustDomain,
-    rotation: authorities,
-    issuer: agentIssuer,
-    clock,
-    log,
-    ttlSeconds: server.default_x509_svid_ttl,
-  });
+  const agentIssuer = issuance.meter('x509_agent', new X509SvidIssuance({ trustDomain, authorities, clock }));
+  const namedServerSvid = (dnsNames: readonly string[]): ServerSvid =>
+    new ServerSvid({
+      ...{ trustDomain, rotation: authorities, issuer: agentIssuer, dnsNames, clock, log },
+      ttlSeconds: server.default_x509_svid_ttl,
+    });
+  const serverSvid = namedServerSvid([]);
   await serverSvid.start(background.signal);
   warnOfCutSvids(server, log);
-  return { upstream, authorities, issuers, agentIssuer, serverSvid };
+  const waiting = (): number => batches.waiting;
+  return { upstream, authorities, issuers, agentIssuer, serverSvid, namedServerSvid, waiting };
 }
 
 /** Threads start while the server does; until they are there the thread pool signs. */
@@ -102,12 +116,6 @@ function startBatchIssuance(
   });
   log.debug({ signing_threads: count }, 'X.509-SVIDs are signed');
   return batches;
-}
-
-async function openKeyManager({ server, plugins }: ServerConfig): Promise<KeyManager> {
-  const { disk, memory } = plugins.KeyManager;
-  if (memory !== undefined) return new MemoryKeyManager();
-  return DiskKeyManager.open(disk?.keys_path ?? join(server.data_dir, 'keys.json'));
 }
 
 function authoritySubject(subject: ServerConfig['server']['ca_subject']): DistinguishedName | undefined {

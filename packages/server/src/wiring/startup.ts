@@ -1,4 +1,5 @@
 /** What each stage of the start is lent. */
+import type { LiveConfig } from '@bonafide/shared/config/live-config';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { Shutdown } from '@bonafide/shared/runtime/shutdown';
@@ -10,6 +11,8 @@ export interface ServerHost {
   readonly clock: Clock;
   /** Its level is what the logger service reads and changes. */
   readonly log: Logger;
+  /** Undefined: what is configured stays until the server ends. */
+  readonly live?: LiveConfig<ServerConfig> | undefined;
   /** What signing threads run, when it is not what stands beside the server's other files. */
   readonly signingThreadProgram?: ThreadProgram;
   /** By attestation type, beside those that the configuration names. */

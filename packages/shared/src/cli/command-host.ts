@@ -15,6 +15,8 @@ export interface CommandHost {
   readonly clock: Clock;
   /** Fires when the operator asks a long-running command to end (SIGINT, SIGTERM); before the first call those signals just kill. */
   stopSignal(): AbortSignal;
+  /** Calls back whenever the operator asks a long-running command to read its configuration again (SIGHUP); before, that signal kills. */
+  onReloadRequest?(listener: () => void): void;
 }
 
 export function processHost(): CommandHost {
@@ -27,6 +29,9 @@ export function processHost(): CommandHost {
     environment: process.env,
     clock: systemClock,
     stopSignal: () => (stop ??= abortOnSignals(['SIGINT', 'SIGTERM'])).signal,
+    onReloadRequest: (listener) => {
+      process.on('SIGHUP', listener);
+    },
   };
 }
 

@@ -1,14 +1,18 @@
 /** `--output pretty|json`: the choice, and JSON exactly as SPIRE's commands print it. */
 import { InvalidArgumentError, Option } from 'commander';
 import type { CommandHost } from './command-host.js';
+import { withChoices } from './option-values.js';
 
 export type OutputFormat = 'pretty' | 'json';
 
 export type JsonValue =
   string | number | boolean | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
-export function outputOption(): Option {
-  return new Option('--output <format>', 'pretty or json').default('pretty').argParser(parseOutputFormat);
+/** @param flag another name for it, where SPIRE has one. */
+export function outputOption(flag = '--output'): Option {
+  return withChoices(new Option(`${flag} <format>`, 'pretty or json'), ['pretty', 'json'])
+    .default('pretty')
+    .argParser(parseOutputFormat);
 }
 
 /** Prints one answer in the form that was asked for. */

@@ -17,6 +17,8 @@ export interface Program {
   readonly summary: string;
   readonly version: () => string;
   readonly commands: readonly ListedCommand[];
+  /** Runs when the arguments begin with a flag, for programs that SPIRE has without commands. */
+  readonly defaultCommand?: string;
   /** Complete command lines for the program's own help. */
   readonly examples: readonly string[];
 }
@@ -42,6 +44,9 @@ export function resolveCommand(program: Program, argv: readonly string[]): Resol
     const command = program.commands.find((candidate) => candidate.path === path);
     if (command !== undefined) return { kind: 'command', command, rest: argv.slice(length) };
   }
+  const byDefault = flagIndex === 0 && !HELP.has(first) ? program.defaultCommand : undefined;
+  const command = program.commands.find(({ path }) => path === byDefault);
+  if (command !== undefined) return { kind: 'command', command, rest: argv };
   const group = words.join(' ');
   if (group !== '' && !isGroup(program, group)) return { kind: 'unknown', words: group };
   return { kind: 'help', group, asked: argv.some((argument) => HELP.has(argument)) };

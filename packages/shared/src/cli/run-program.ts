@@ -1,9 +1,11 @@
 /** Runs one command line: finds the command, loads it, translates SPIRE's spellings, and turns whatever happens into an exit code. */
 import { Command, CommanderError } from 'commander';
+import { CommandExit } from './command-exit.js';
 import { processHost, type CommandHost } from './command-host.js';
 import { failureText } from './failure-text.js';
 import { nearestName } from './nearest-name.js';
 import { isGroup, resolveCommand, type ListedCommand, type Program } from './program.js';
+import { refuseNamedPipes } from './spire-only-flags.js';
 import { translateSpireFlags } from './spire-flags.js';
 
 /** SPIRE's exit codes: everything that fails is 1, except a first word that names no command or group. */
@@ -47,6 +49,7 @@ async function runCommand(
   } catch (error) {
     // commander has already printed what it throws, and throws for --help too
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_FAILURE;
+    if (error instanceof CommandExit) return error.code;
     host.stderr.write(`Error: ${failureText(error)}\n`);
     return EXIT_FAILURE;
   }
@@ -71,6 +74,7 @@ export async function loadCommand(
     })
     .showHelpAfterError(`Run '${program.name} ${listed.path} --help' to see its flags.`);
   setUp(command, host);
+  refuseNamedPipes(command);
   return command;
 }
 

@@ -3,7 +3,14 @@ import { BonafideError } from '../errors/bonafide-error.js';
 
 export interface ConfigProblem {
   /** 1-based; undefined when the problem is not at a place in the file (a flag on the command line, a file that is missing). */
-  readonly position: { readonly line: number; readonly column: number } | undefined;
+  readonly position:
+    | {
+        readonly line: number;
+        readonly column: number;
+        /** Present: another file than the one that is read, which names it. */
+        readonly file?: string;
+      }
+    | undefined;
   /** Dotted, for example `server.bind_port`; empty for the document itself. */
   readonly path: string;
   readonly message: string;
@@ -14,7 +21,8 @@ function describeProblems(file: string, problems: readonly ConfigProblem[]): str
   const lines = problems
     .toSorted((a, b) => comparePositions(a.position, b.position))
     .map(({ position, path, message }) => {
-      const place = position === undefined ? file : `${file}:${position.line}:${position.column}`;
+      const place =
+        position === undefined ? file : `${position.file ?? file}:${position.line}:${position.column}`;
       return `${place}: ${path === '' ? '' : `${path}: `}${message}`;
     });
   const [only] = lines;
@@ -31,5 +39,15 @@ export function configError(
 }
 
 function comparePositions(a: ConfigProblem['position'], b: ConfigProblem['position']): number {
-  return (a?.line ?? 0) - (b?.line ?? 0) || (a?.column ?? 0) - (b?.column ?? 0);
+  return (
+    compareFiles(a?.file ?? '', b?.file ?? '') ||
+    (a?.line ?? 0) - (b?.line ?? 0) ||
+    (a?.column ?? 0) - (b?.column ?? 0)
+  );
+}
+
+/** What stands in the configuration file itself comes first. */
+function compareFiles(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }

@@ -9,4 +9,4 @@ export const durationSchema: z.ZodType<number, string> = parsedString((text) => 
   const seconds = parseDuration(text);
   if (seconds > 0) return seconds;
   throw invalidArgument(`${text} is not a positive duration; expected for example 1h30m`);
-});
+}, 'a duration such as 1h30m, 90s or 24h');

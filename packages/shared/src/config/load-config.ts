@@ -1,22 +1,30 @@
-/** Reads a configuration file (YAML, and so JSON too) against a schema, telling every problem at once with its place. */
-import { readFile, stat } from 'node:fs/promises';
-import { extname, resolve } from 'node:path';
+/** Reads a configuration file (YAML or JSON, or SPIRE's HCL) against a schema, telling every problem at once with its place. */
+import { constants } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { LineCounter, parseDocument, type Document } from 'yaml';
 import type { z } from 'zod';
-import { BonafideError, errorMessage, invalidArgument } from '../errors/bonafide-error.js';
+import { errorMessage, invalidArgument } from '../errors/bonafide-error.js';
 import { withOverrides, type ConfigOverride } from './config-override.js';
+import { configForm } from './config-form.js';
 import { configError, type ConfigProblem } from './config-problem.js';
-import { expandEnvironment } from './expand-environment.js';
+import { secretKeysIn } from './exposed-secrets.js';
+import { expandEnvironment, type Expansion } from './expand-environment.js';
 import { nearestNode } from './problem-node.js';
+import { readConfigFile } from './read-config-file.js';
 import { schemaProblems, type SchemaProblem } from './schema-problems.js';
+import { parseSpireFile } from './spire/spire-file.js';
+import type { SpireTranslation } from './spire/spire-rules.js';
 
 export interface LoadConfigOptions {
   /** Present: `$NAME` and `${NAME}` in the file are replaced from it first. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   readonly overrides?: readonly ConfigOverride[] | undefined;
+  /** Present: SPIRE's own files are read too. */
+  readonly spire?: SpireTranslation | undefined;
+  /** Told once of what SPIRE's file says and has no meaning here, and once of secrets that everybody may read. */
+  readonly warn?: ((text: string) => unknown) | undefined;
 }
 
-const LARGEST_FILE_BYTES = 1024 * 1024;
 /** Aliases that a document may expand to; a handful is convenience, thousands are an attack on memory. */
 const MOST_ALIASES = 100;
 
@@ -29,7 +37,39 @@ export async function loadConfig<S extends z.ZodType>(
   schema: S,
   options: LoadConfigOptions = {},
 ): Promise<z.output<S>> {
-  return parseConfig(path, await readConfigFile(path), schema, options);
+  const source = await readConfigFile(path);
+  const config = await parseEitherForm(path, source, schema, options);
+  await warnOfSecrets(path, config, options);
+  return config;
+}
+
+async function warnOfSecrets(
+  path: string,
+  config: unknown,
+  { warn, overrides = [] }: LoadConfigOptions,
+): Promise<void> {
+  const flags = new Set(overrides.map((override) => override.path.join('.')));
+  const secrets = secretKeysIn(config).filter((key) => !flags.has(key));
+  if (secrets.length === 0 || warn === undefined) return;
+  const { mode } = await stat(path);
+  if ((mode & constants.S_IROTH) === 0) return;
+  warn(`${path} holds secrets (${secrets.join(', ')}) and everybody may read it; run chmod o-r ${path}`);
+}
+
+async function parseEitherForm<S extends z.ZodType>(
+  path: string,
+  source: string,
+  schema: S,
+  options: LoadConfigOptions,
+): Promise<z.output<S>> {
+  if (configForm(path, source) === 'own') return parseConfig(path, source, schema, options);
+  if (options.spire === undefined) {
+    throw invalidArgument(`${path} is in SPIRE's HCL format, which is not read here; write YAML or JSON`);
+  }
+  const { text, unset } = expanded(source, options);
+  const hints = unsetVariables(unset);
+  const { overrides = [], warn } = options;
+  return parseSpireFile(path, text, schema, options.spire, { overrides, hints, warn });
 }
 
 /** The same for text that is already here. @param file names it in messages. */
@@ -39,10 +79,7 @@ export function parseConfig<S extends z.ZodType>(
   schema: S,
   options: LoadConfigOptions = {},
 ): z.output<S> {
-  const expansion =
-    options.environment === undefined
-      ? { text: source, unset: [] }
-      : expandEnvironment(source, options.environment);
+  const expansion = expanded(source, options);
   const lines = new LineCounter();
   const document = parseDocument(expansion.text, {
     lineCounter: lines,
@@ -70,41 +107,8 @@ export function parseConfig<S extends z.ZodType>(
   throw configError(file, [...problems, ...unsetVariables(expansion.unset)]);
 }
 
-async function readConfigFile(path: string): Promise<string> {
-  if (['.conf', '.hcl'].includes(extname(path).toLowerCase())) {
-    throw invalidArgument(
-      `${path} looks like SPIRE's HCL format, which is not read yet; write the same keys as YAML or JSON in a .yaml or .json file`,
-    );
-  }
-  try {
-    const { size } = await stat(path);
-    if (size > LARGEST_FILE_BYTES) {
-      throw invalidArgument(
-        `${path} is larger than ${LARGEST_FILE_BYTES} bytes; is it the configuration file?`,
-      );
-    }
-    return decodeUtf8(path, await readFile(path));
-  } catch (error) {
-    if (error instanceof BonafideError) throw error;
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
-      throw new BonafideError(
-        'not_found',
-        `there is no configuration file ${resolve(path)}; name it with --config`,
-        { cause: error },
-      );
-    }
-    throw new BonafideError('invalid_argument', `cannot read ${path}: ${errorMessage(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-function decodeUtf8(path: string, bytes: Buffer): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw invalidArgument(`${path} is not UTF-8 text`, error);
-  }
+function expanded(source: string, { environment }: LoadConfigOptions): Expansion {
+  return environment === undefined ? { text: source, unset: [] } : expandEnvironment(source, environment);
 }
 
 function plainValue(file: string, document: Document): unknown {

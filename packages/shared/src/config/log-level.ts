@@ -3,7 +3,7 @@ import { invalidArgument } from '../errors/bonafide-error.js';
 import { LOG_LEVELS, type LogLevel } from '../runtime/logger.js';
 import { parsedString } from './parsed-string.js';
 
-export const logLevelSchema = parsedString(parseLogLevel);
+export const logLevelSchema = parsedString(parseLogLevel, 'DEBUG, INFO, WARN or ERROR');
 
 /** SPIRE writes them in capitals, and logrus knows two that pino does not. */
 function parseLogLevel(text: string): LogLevel {

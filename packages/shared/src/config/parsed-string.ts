@@ -2,9 +2,10 @@
 import { z } from 'zod';
 import { BonafideError } from '../errors/bonafide-error.js';
 
-/** @param parse what it throws as a BonafideError becomes the problem's text; anything else is a defect and passes through. */
-export function parsedString<T>(parse: (text: string) => T): z.ZodType<T, string> {
-  return z.string().transform((text, context) => {
+/** @param about for the published JSON Schema. @param parse what it throws as a BonafideError becomes the problem's text; anything else is a defect and passes through. */
+export function parsedString<T>(parse: (text: string) => T, about?: string): z.ZodType<T, string> {
+  const text = about === undefined ? z.string() : z.string().describe(about);
+  return text.transform((text, context) => {
     try {
       return parse(text);
     } catch (error) {

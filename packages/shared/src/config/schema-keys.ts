@@ -5,9 +5,14 @@ type AnySchema = z.core.$ZodType;
 
 /** The keys of every object the schema allows at `path`; none where it allows no object with named keys. */
 export function keysAt(schema: AnySchema, path: readonly PropertyKey[]): readonly string[] {
+  return [...new Set(schemasAt(schema, path).flatMap((at) => Object.keys(shapeOf(at) ?? {})))];
+}
+
+/** Every schema that judges what is at `path`, without wrappers; none where nothing is accepted. */
+export function schemasAt(schema: AnySchema, path: readonly PropertyKey[]): readonly AnySchema[] {
   let reached: readonly AnySchema[] = unwrap(schema);
   for (const step of path) reached = reached.flatMap((at) => child(at, step)).flatMap(unwrap);
-  return [...new Set(reached.flatMap((at) => Object.keys(shapeOf(at) ?? {})))];
+  return reached;
 }
 
 /** What is inside the wrappers (optional, default, transform) and the members of a union. */

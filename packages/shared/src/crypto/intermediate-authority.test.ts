@@ -116,7 +116,7 @@ describe('an intermediate authority', () => {
         rmSync(folder, { recursive: true });
       }
     },
-    60_000,
+    300_000,
   );
 
   it('is refused where nobody would believe it', async () => {

@@ -12,7 +12,7 @@ describe.each(KEY_TYPES)('a key of type %s', (type: KeyType) => {
   beforeAll(async () => {
     privateKey = await generatePrivateKey(type);
     publicKey = createPublicKey(privateKey);
-  }, 60_000);
+  });
 
   it('is of the type that was asked for', () => {
     expect(keyTypeOf(privateKey)).toBe(type);

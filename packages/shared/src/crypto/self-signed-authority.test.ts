@@ -56,7 +56,7 @@ describe.each(KEY_TYPES)('a self-signed authority with a key of type %s', (keyTy
     } finally {
       rmSync(folder, { recursive: true });
     }
-  }, 60_000);
+  });
 });
 
 it('gives each authority a subject of its own, unless told the whole of it', async () => {

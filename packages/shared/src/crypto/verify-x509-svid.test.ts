@@ -351,9 +351,10 @@ describe('verifyX509Svid refuses', () => {
       );
     }
     const child = await make({ ...svid, name: 'child', issuer: mirror, withoutKeyIds: true });
-    const start = performance.now();
+    const before = process.cpuUsage(); // not the time: the machine may have other work
     expect(() => verify([child, ...maze])).toThrow();
-    expect(performance.now() - start).toBeLessThan(2000);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1_000).toBeLessThan(2000);
   });
 });
 

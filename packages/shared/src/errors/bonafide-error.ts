@@ -27,6 +27,16 @@ interface BonafideErrorOptions {
   readonly cause?: unknown;
   /** How long a refused caller should wait before it tries again; only for `resource_exhausted` and `unavailable`. */
   readonly retryAfterMs?: number;
+  /** What programs may tell apart beyond the reason, where a standard has words for it. */
+  readonly errorInfo?: ErrorInfo;
+}
+
+/** As google.rpc.ErrorInfo. */
+export interface ErrorInfo {
+  /** For example `WORKLOAD_NOT_FOUND`. */
+  readonly reason: string;
+  /** Whose word it is, for example `spiffe.io`. */
+  readonly domain: string;
 }
 
 /**
@@ -36,11 +46,13 @@ export class BonafideError extends Error {
   override readonly name = 'BonafideError';
   readonly reason: Reason;
   readonly retryAfterMs: number | undefined;
+  readonly errorInfo: ErrorInfo | undefined;
 
   constructor(reason: Reason, message: string, options: BonafideErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.reason = reason;
     this.retryAfterMs = options.retryAfterMs;
+    this.errorInfo = options.errorInfo;
   }
 }
 

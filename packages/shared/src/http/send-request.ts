@@ -5,7 +5,7 @@ import type { LookupFunction } from 'node:net';
 import { BonafideError, errorMessage } from '../errors/bonafide-error.js';
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  readonly method: 'GET' | 'HEAD' | 'PATCH' | 'POST' | 'PUT';
   /** https, unless plain HTTP is allowed. */
   readonly url: URL;
   readonly allowsPlainHttp?: boolean;
@@ -28,6 +28,8 @@ export interface HttpTls {
   readonly key?: string | undefined;
   /** For which the certificate must be, in the place of the URL's host. */
   readonly serverName?: string | undefined;
+  /** The certificate may be for any name: only who signed it counts. */
+  readonly isAnyName?: boolean;
   /** Whoever answers is believed. */
   readonly isUnverified?: boolean;
 }
@@ -72,6 +74,7 @@ function exchange(options: HttpRequest, signal: AbortSignal): Promise<HttpAnswer
       cert: tls?.cert,
       key: tls?.key,
       ...(tls?.serverName === undefined ? {} : { servername: tls.serverName }),
+      ...(tls?.isAnyName === true ? { checkServerIdentity: () => undefined } : {}),
       ...(lookup === undefined ? {} : { lookup }),
     });
     request.on('error', reject);

@@ -78,12 +78,13 @@ describe('parseUniqueJsonObject', () => {
     ['backslashes', `{"${'\\'.repeat(size)}":1}`],
     ['one long number', `{"a":${'9'.repeat(size)}}`],
   ])('is done with 64 KiB of %s in no time', (_name, text) => {
-    const start = performance.now();
+    const before = process.cpuUsage(); // not the time: the machine may have other work
     try {
       parse(text);
     } catch (error) {
       expect(error).toBeInstanceOf(BonafideError);
     }
-    expect(performance.now() - start).toBeLessThan(250);
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1_000).toBeLessThan(500);
   });
 });

@@ -8,6 +8,9 @@ const LONGEST_CALL_MS = 10_000;
 /** Objects have up to 1.5 MB in etcd. */
 const LARGEST_ANSWER_BYTES = 4 * 1024 * 1024;
 const MOST_MESSAGE_CHARACTERS = 300;
+/** RFC 7396: what is not named stays. */
+const MERGE_PATCH = { method: 'PATCH', contentType: 'application/merge-patch+json' } as const;
+const CREATION = { method: 'POST', contentType: 'application/json' } as const;
 
 const texts = z.array(z.string());
 
@@ -38,10 +41,17 @@ const podSchema = z.object({
 });
 
 const nodeSchema = z.object({ kind: z.literal('Node'), metadata });
+const configMapSchema = z.object({
+  kind: z.literal('ConfigMap'),
+  metadata: z.object({ name: z.string() }),
+  data: z.record(z.string(), z.string()).nullish(),
+});
+const namespaceSchema = z.object({ kind: z.literal('Namespace'), metadata });
 
 export type TokenReviewStatus = z.infer<typeof tokenReviewSchema>['status'];
 export type KubernetesPod = z.infer<typeof podSchema>;
 export type KubernetesNode = z.infer<typeof nodeSchema>;
+type KubernetesNamespace = z.infer<typeof namespaceSchema>;
 
 interface KubernetesApiOptions {
   /** Asked before every call. */
@@ -90,13 +100,38 @@ export class KubernetesApi {
     throw new BonafideError('internal', 'the API server answered with another node than was asked for');
   }
 
-  async #call<T>(what: string, path: string, schema: z.ZodType<T>, body?: string): Promise<T> {
+  /** @throws BonafideError as `reviewToken`; `not_found`. */
+  async getNamespace(name: string): Promise<KubernetesNamespace> {
+    const namespace = await this.#call('namespace', `/api/v1/namespaces/${segment(name)}`, namespaceSchema);
+    if (namespace.metadata.name === name) return namespace;
+    throw new BonafideError('internal', 'the API server answered with another namespace than was asked for');
+  }
+
+  /** Its other keys stay. @throws BonafideError as `reviewToken`; `not_found` when there is no such ConfigMap. */
+  async setConfigMapKey(
+    { namespace, name, key }: { readonly namespace: string; readonly name: string; readonly key: string },
+    value: string,
+  ): Promise<void> {
+    const path = `/api/v1/namespaces/${segment(namespace)}/configmaps/${segment(name)}`;
+    const body = JSON.stringify({ data: { [key]: value } });
+    const written = await this.#call('config map', path, configMapSchema, body, MERGE_PATCH);
+    if (written.metadata.name === name && written.data?.[key] === value) return;
+    throw new BonafideError('internal', 'the API server did not write what it was given');
+  }
+
+  async #call<T>(
+    what: string,
+    path: string,
+    schema: z.ZodType<T>,
+    body?: string,
+    { method, contentType }: typeof MERGE_PATCH | typeof CREATION = CREATION,
+  ): Promise<T> {
     const { server, tls, bearerToken } = await this.#access();
     const url = new URL(server);
     url.pathname = `${url.pathname.replace(/\/+$/, '')}${path}`;
     const answer = await sendRequest({
       ...{
-        method: body === undefined ? 'GET' : 'POST',
+        method: body === undefined ? 'GET' : method,
         url,
         tls,
         signal: this.#signal,
@@ -104,7 +139,7 @@ export class KubernetesApi {
       },
       headers: {
         accept: 'application/json',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(body === undefined ? {} : { 'content-type': contentType }),
         ...(bearerToken === undefined ? {} : { authorization: `Bearer ${bearerToken}` }),
       },
       ...(body === undefined ? {} : { body }),

@@ -31,7 +31,7 @@ export async function loadPodAccess(
   if (host === undefined || host === '' || port === undefined || port === '') {
     throw new BonafideError(
       'failed_precondition',
-      'this server is not in a pod of a Kubernetes cluster (KUBERNETES_SERVICE_HOST is not set); name a kube_config_file',
+      'this process is not in a pod of a Kubernetes cluster (KUBERNETES_SERVICE_HOST is not set), so it has no credentials there; a server may name a kube_config_file',
     );
   }
   const [ca, token] = await Promise.all([read(join(directory, 'ca.crt')), read(join(directory, 'token'))]);

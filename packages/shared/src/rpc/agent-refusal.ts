@@ -4,6 +4,7 @@ import type { Reason } from '../errors/bonafide-error.js';
 import type { _bonafide_attestation_v1_RefusalDetails_Reason__Output as OwnName } from './gen/bonafide/attestation/v1/RefusalDetails.js';
 import type { _spire_api_types_PermissionDeniedDetails_Reason__Output as SpireName } from './gen/spire/api/types/PermissionDeniedDetails.js';
 import { loadMessage } from './load-message.js';
+import { setStatusDetail, statusDetailsIn, TYPE_PREFIX, type StatusDetail } from './status-details.js';
 
 type AgentRefusal = Extract<Reason, `agent_${string}`>;
 
@@ -29,10 +30,6 @@ const REFUSALS = new Map<string, AgentRefusal>([
   ...Object.entries(OWN_NAMES).map(([reason, name]) => [name, reason as AgentRefusal] as const),
 ]);
 
-/** The standard trailer that holds a google.rpc.Status. */
-const DETAILS_TRAILER = 'grpc-status-details-bin';
-const TYPE_PREFIX = 'type.googleapis.com/';
-
 export function isAgentRefusal(reason: Reason): reason is AgentRefusal {
   return reason in SPIRE_NAMES || reason in OWN_NAMES;
 }
@@ -41,20 +38,13 @@ export function addAgentRefusal(
   metadata: Metadata,
   refusal: { readonly code: status; readonly details: string; readonly reason: AgentRefusal },
 ): void {
-  const whole = loadMessage('google.rpc.Status').serialize({
-    code: refusal.code,
-    message: refusal.details,
-    details: [detailOf(refusal.reason)],
-  });
-  metadata.set(DETAILS_TRAILER, whole);
+  setStatusDetail(metadata, refusal, detailOf(refusal.reason));
 }
 
 /** Undefined when the trailer is missing, malformed, or tells of something else. */
 export function agentRefusalIn(metadata: Metadata): AgentRefusal | undefined {
-  const [bytes] = metadata.get(DETAILS_TRAILER);
-  if (!Buffer.isBuffer(bytes)) return undefined;
   try {
-    for (const { type_url: typeUrl, value } of loadMessage('google.rpc.Status').deserialize(bytes).details) {
+    for (const { type_url: typeUrl, value } of statusDetailsIn(metadata)) {
       if (typeUrl === TYPE_PREFIX + SPIRE_DETAIL) {
         return REFUSALS.get(loadMessage(SPIRE_DETAIL).deserialize(value).reason);
       }
@@ -68,7 +58,7 @@ export function agentRefusalIn(metadata: Metadata): AgentRefusal | undefined {
   }
 }
 
-function detailOf(reason: AgentRefusal): { readonly type_url: string; readonly value: Buffer } {
+function detailOf(reason: AgentRefusal): StatusDetail {
   return isOwn(reason)
     ? {
         type_url: TYPE_PREFIX + OWN_DETAIL,

@@ -1,7 +1,8 @@
 /** What every handler knows about its call besides the message. */
-import { randomUUID } from 'node:crypto';
 import type { ServerUnaryCall } from '@grpc/grpc-js';
 import type { Logger } from '../runtime/logger.js';
+import { callNames } from '../telemetry/call-names.js';
+import { requestIdOf } from '../telemetry/current-call.js';
 
 export interface CallContext {
   /** Names the call in the log, and in the text of an unexpected failure. */
@@ -26,14 +27,14 @@ export type ContextOf<Context extends CallContext> = (call: ServerCall) => Conte
 /** For programs that make no difference between callers. */
 export function callContexts(log: Logger): ContextOf<CallContext> {
   return (call) => {
-    const requestId = randomUUID();
+    const { requestId, fields } = requestIdOf(call.getPath());
     const end = new AbortController();
     call.once('cancelled', () => {
       end.abort();
     });
     return {
       requestId,
-      log: log.child({ method: call.getPath(), request_id: requestId }),
+      log: log.child({ ...callNames(call.getPath()), ...fields }),
       signal: end.signal,
     };
   };

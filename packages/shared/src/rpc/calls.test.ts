@@ -258,7 +258,7 @@ describe('a server stream', () => {
         before = now;
         expect(still).toBe(true);
       },
-      { timeout: 20_000, interval: 200 },
+      { timeout: 60_000, interval: 200 },
     );
     await stream.return(undefined);
   });

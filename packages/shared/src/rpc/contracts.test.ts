@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { loadMessage } from './load-message.js';
 import { loadProto } from './load-proto.js';
 import { loadService } from './load-service.js';
 import { SERVICES, type ServiceName } from './services.js';
@@ -12,13 +13,22 @@ const METHODS: Readonly<Record<ServiceName, string>> = {
   SpiffeWorkloadAPI:
     'FetchX509SVID> FetchX509Bundles> FetchJWTSVID FetchJWTBundles> ValidateJWTSVID FetchWITSVID> FetchWITBundles>',
   'spiffe.broker.API': 'SubscribeToX509SVID> SubscribeToX509Bundles> FetchJWTSVID SubscribeToJWTBundles>',
+  'envoy.service.secret.v3.SecretDiscoveryService': 'DeltaSecrets<> StreamSecrets<> FetchSecrets',
   'grpc.health.v1.Health': 'Check Watch> List',
+  'bonafide.access.v1.Access': 'ListRoles ExplainAccess',
+  'bonafide.agent.v1.Explain': 'ExplainProcess ListConnected>',
+  'bonafide.agent.v1.SelfExplain': 'ExplainCaller',
   'bonafide.agent.v1.Survival': 'Report>',
   'bonafide.attestation.v1.NodeAdmission':
     'GetNodeState RequestProof ListQuarantinedAgents QuarantineAgent ReleaseAgent ListPendingNodes ApproveNode DenyNode',
   'bonafide.attestation.v1.NodeProof': 'Prove<>',
   'bonafide.attestation.v1.TpmEnrollment':
     'EnrollTpm ListEnrolledTpms RemoveEnrolledTpm ReplaceTpm RekeyTpm GetBaseline',
+  'bonafide.debug.v1.Snapshots': 'TakeSnapshot ProfileCpu WriteHeap',
+  'bonafide.entry.v1.EntryExplanation': 'ExplainEntry',
+  'bonafide.entry.v1.EntryPlan': 'PlanEntries<> ApplyEntries<>',
+  'bonafide.entry.v1.SelectorSightings': 'ReportSightings',
+  'bonafide.entry.v1.WorkloadExplanation': 'ExplainWorkload',
   'bonafide.sync.v1.Delivery': 'WaitForDelivery>',
   'bonafide.sync.v1.Sync': 'Watch<>',
   'spire.api.server.agent.v1.Agent':
@@ -101,6 +111,76 @@ describe('the bytes of a message', () => {
     });
     expect(bytes.toString('hex')).toBe(expected.replaceAll(' ', ''));
     expect(fetchSvid.responseDeserialize(bytes).federatedBundles).toEqual({ tdb: Buffer.of(0xf1) });
+  });
+
+  it('are the standard ones for a secret of Envoy', () => {
+    const secret = loadMessage('envoy.extensions.transport_sockets.tls.v3.Secret');
+    const expected = [
+      '0a 01 6e', // name "n"
+      '12 0a', // tls_certificate
+      '0a 03 12 01 c1', // certificate_chain { inline_bytes }
+      '12 03 12 01 d1', // private_key { inline_bytes }
+    ].join('');
+    const bytes = secret.serialize({
+      name: 'n',
+      tlsCertificate: {
+        certificateChain: { inlineBytes: Buffer.of(0xc1) },
+        privateKey: { inlineBytes: Buffer.of(0xd1) },
+      },
+    });
+    expect(bytes.toString('hex')).toBe(expected.replaceAll(' ', ''));
+    const validator = [
+      '0a 01 6e', // name "n"
+      '22 0d', // validation_context
+      '62 0b', // custom_validator_config
+      '0a 01 76', // name "v"
+      '12 06 0a 01 74 12 01 e1', // typed_config { type_url "t", value }
+    ].join('');
+    expect(
+      secret.deserialize(Buffer.from(validator.replaceAll(' ', ''), 'hex')).validationContext,
+    ).toMatchObject({
+      customValidatorConfig: { name: 'v', typedConfig: { type_url: 't', value: Buffer.of(0xe1) } },
+    });
+  });
+
+  it('are the standard ones for discovery requests and responses', () => {
+    const { StreamSecrets, DeltaSecrets } = loadService(
+      'envoy.service.secret.v3.SecretDiscoveryService',
+    ).definition;
+    const node = [
+      '12 0e', // node
+      '0a 01 69', // id "i"
+      '32 01 65', // user_agent_name "e"
+      '42 06 0a 04 08 01 10 28', // user_agent_build_version { version { 1, 40 } }
+    ].join('');
+    const request = StreamSecrets.requestDeserialize(
+      Buffer.from(`0a0176${node}1a01722201742a016e32050803120178`.replaceAll(' ', ''), 'hex'),
+    );
+    expect(request).toMatchObject({
+      versionInfo: 'v',
+      node: { userAgentBuildVersion: { version: { majorNumber: 1, minorNumber: 40 } } },
+      resourceNames: ['r'],
+      typeUrl: 't',
+      responseNonce: 'n',
+      errorDetail: { code: 3, message: 'x' },
+    });
+    const delta = DeltaSecrets.responseSerialize({
+      systemVersionInfo: 's',
+      resources: [{ name: 'n', version: 'v', resource: { type_url: 't', value: Buffer.of(1) } }],
+      typeUrl: 'u',
+      nonce: 'o',
+      removedResources: ['r'],
+    });
+    const expected = [
+      '0a 01 73', // system_version_info
+      '12 0e 0a 01 76', // resources[0] { version "v"
+      '12 06 0a 01 74 12 01 01', // resource { type_url "t", value }
+      '1a 01 6e', // name "n" }
+      '22 01 75', // type_url
+      '2a 01 6f', // nonce
+      '32 01 72', // removed_resources[0]
+    ].join('');
+    expect(delta.toString('hex')).toBe(expected.replaceAll(' ', ''));
   });
 
   it('are the standard ones for an Entry', () => {

@@ -1,7 +1,21 @@
 /** Messages that travel as bytes inside others: their encoding outside any call. */
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import type { RefusalDetails, RefusalDetails__Output } from './gen/bonafide/attestation/v1/RefusalDetails.js';
+import type {
+  SPIFFECertValidatorConfig,
+  SPIFFECertValidatorConfig__Output,
+} from './gen/envoy/extensions/transport_sockets/tls/v3/SPIFFECertValidatorConfig.js';
+import type { Secret, Secret__Output } from './gen/envoy/extensions/transport_sockets/tls/v3/Secret.js';
+import type { ErrorInfo, ErrorInfo__Output } from './gen/google/rpc/ErrorInfo.js';
 import type { Status, Status__Output } from './gen/google/rpc/Status.js';
+import type {
+  KubernetesObjectReference,
+  KubernetesObjectReference__Output,
+} from './gen/spiffe/broker/KubernetesObjectReference.js';
+import type {
+  WorkloadPIDReference,
+  WorkloadPIDReference__Output,
+} from './gen/spiffe/broker/WorkloadPIDReference.js';
 import type {
   PermissionDeniedDetails,
   PermissionDeniedDetails__Output,
@@ -13,7 +27,21 @@ interface MessageTypes {
     RefusalDetails,
     RefusalDetails__Output
   >;
+  readonly 'envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig': MessageTypeDefinition<
+    SPIFFECertValidatorConfig,
+    SPIFFECertValidatorConfig__Output
+  >;
+  readonly 'envoy.extensions.transport_sockets.tls.v3.Secret': MessageTypeDefinition<Secret, Secret__Output>;
+  readonly 'google.rpc.ErrorInfo': MessageTypeDefinition<ErrorInfo, ErrorInfo__Output>;
   readonly 'google.rpc.Status': MessageTypeDefinition<Status, Status__Output>;
+  readonly 'spiffe.broker.KubernetesObjectReference': MessageTypeDefinition<
+    KubernetesObjectReference,
+    KubernetesObjectReference__Output
+  >;
+  readonly 'spiffe.broker.WorkloadPIDReference': MessageTypeDefinition<
+    WorkloadPIDReference,
+    WorkloadPIDReference__Output
+  >;
   readonly 'spire.api.types.PermissionDeniedDetails': MessageTypeDefinition<
     PermissionDeniedDetails,
     PermissionDeniedDetails__Output
@@ -22,7 +50,14 @@ interface MessageTypes {
 
 const MESSAGES = {
   'bonafide.attestation.v1.RefusalDetails': 'bonafide/attestation/v1/proof.proto',
+  'envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig':
+    'envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.proto',
+  'envoy.extensions.transport_sockets.tls.v3.Secret':
+    'envoy/extensions/transport_sockets/tls/v3/secret.proto',
+  'google.rpc.ErrorInfo': 'google/rpc/error_details.proto',
   'google.rpc.Status': 'google/rpc/status.proto',
+  'spiffe.broker.KubernetesObjectReference': 'spiffe/broker/broker.proto',
+  'spiffe.broker.WorkloadPIDReference': 'spiffe/broker/broker.proto',
   'spire.api.types.PermissionDeniedDetails': 'spire/api/types/status.proto',
 } as const satisfies Record<keyof MessageTypes, string>;
 

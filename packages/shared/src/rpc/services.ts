@@ -9,7 +9,13 @@ import type {
   APIDefinition as BrokerDefinition,
   APIHandlers as BrokerHandlers,
 } from './gen/spiffe/broker/API.js';
+import type {
+  SecretDiscoveryServiceClient,
+  SecretDiscoveryServiceDefinition,
+  SecretDiscoveryServiceHandlers,
+} from './gen/envoy/service/secret/v3/SecretDiscoveryService.js';
 import type { HealthClient, HealthDefinition, HealthHandlers } from './gen/grpc/health/v1/Health.js';
+import type { AccessClient, AccessDefinition, AccessHandlers } from './gen/bonafide/access/v1/Access.js';
 import type {
   NodeAdmissionClient,
   NodeAdmissionDefinition,
@@ -25,11 +31,42 @@ import type {
   TpmEnrollmentDefinition,
   TpmEnrollmentHandlers,
 } from './gen/bonafide/attestation/v1/TpmEnrollment.js';
+import type { ExplainClient, ExplainDefinition, ExplainHandlers } from './gen/bonafide/agent/v1/Explain.js';
+import type {
+  SelfExplainClient,
+  SelfExplainDefinition,
+  SelfExplainHandlers,
+} from './gen/bonafide/agent/v1/SelfExplain.js';
 import type {
   SurvivalClient,
   SurvivalDefinition,
   SurvivalHandlers,
 } from './gen/bonafide/agent/v1/Survival.js';
+import type {
+  SnapshotsClient,
+  SnapshotsDefinition,
+  SnapshotsHandlers,
+} from './gen/bonafide/debug/v1/Snapshots.js';
+import type {
+  EntryExplanationClient,
+  EntryExplanationDefinition,
+  EntryExplanationHandlers,
+} from './gen/bonafide/entry/v1/EntryExplanation.js';
+import type {
+  EntryPlanClient,
+  EntryPlanDefinition,
+  EntryPlanHandlers,
+} from './gen/bonafide/entry/v1/EntryPlan.js';
+import type {
+  SelectorSightingsClient,
+  SelectorSightingsDefinition,
+  SelectorSightingsHandlers,
+} from './gen/bonafide/entry/v1/SelectorSightings.js';
+import type {
+  WorkloadExplanationClient,
+  WorkloadExplanationDefinition,
+  WorkloadExplanationHandlers,
+} from './gen/bonafide/entry/v1/WorkloadExplanation.js';
 import type {
   DeliveryClient,
   DeliveryDefinition,
@@ -83,11 +120,20 @@ import type {
 export const SERVICES = {
   SpiffeWorkloadAPI: 'spiffe/workload/workload.proto',
   'spiffe.broker.API': 'spiffe/broker/broker.proto',
+  'envoy.service.secret.v3.SecretDiscoveryService': 'envoy/service/secret/v3/sds.proto',
   'grpc.health.v1.Health': 'grpc/health/v1/health.proto',
+  'bonafide.access.v1.Access': 'bonafide/access/v1/access.proto',
+  'bonafide.agent.v1.Explain': 'bonafide/agent/v1/explain.proto',
+  'bonafide.agent.v1.SelfExplain': 'bonafide/agent/v1/explain.proto',
   'bonafide.agent.v1.Survival': 'bonafide/agent/v1/survival.proto',
   'bonafide.attestation.v1.NodeAdmission': 'bonafide/attestation/v1/admission.proto',
   'bonafide.attestation.v1.NodeProof': 'bonafide/attestation/v1/proof.proto',
   'bonafide.attestation.v1.TpmEnrollment': 'bonafide/attestation/v1/tpm.proto',
+  'bonafide.debug.v1.Snapshots': 'bonafide/debug/v1/snapshots.proto',
+  'bonafide.entry.v1.EntryExplanation': 'bonafide/entry/v1/entry_explanation.proto',
+  'bonafide.entry.v1.EntryPlan': 'bonafide/entry/v1/entry_plan.proto',
+  'bonafide.entry.v1.SelectorSightings': 'bonafide/entry/v1/selector_sightings.proto',
+  'bonafide.entry.v1.WorkloadExplanation': 'bonafide/entry/v1/workload_explanation.proto',
   'bonafide.sync.v1.Delivery': 'bonafide/sync/v1/delivery.proto',
   'bonafide.sync.v1.Sync': 'bonafide/sync/v1/sync.proto',
   'spire.api.server.agent.v1.Agent': 'spire/api/server/agent/v1/agent.proto',
@@ -111,7 +157,19 @@ export type ServiceName = keyof typeof SERVICES;
 export interface ServiceTypes {
   readonly SpiffeWorkloadAPI: Service<WorkloadClient, WorkloadHandlers, WorkloadDefinition>;
   readonly 'spiffe.broker.API': Service<BrokerClient, BrokerHandlers, BrokerDefinition>;
+  readonly 'envoy.service.secret.v3.SecretDiscoveryService': Service<
+    SecretDiscoveryServiceClient,
+    SecretDiscoveryServiceHandlers,
+    SecretDiscoveryServiceDefinition
+  >;
   readonly 'grpc.health.v1.Health': Service<HealthClient, HealthHandlers, HealthDefinition>;
+  readonly 'bonafide.access.v1.Access': Service<AccessClient, AccessHandlers, AccessDefinition>;
+  readonly 'bonafide.agent.v1.Explain': Service<ExplainClient, ExplainHandlers, ExplainDefinition>;
+  readonly 'bonafide.agent.v1.SelfExplain': Service<
+    SelfExplainClient,
+    SelfExplainHandlers,
+    SelfExplainDefinition
+  >;
   readonly 'bonafide.agent.v1.Survival': Service<SurvivalClient, SurvivalHandlers, SurvivalDefinition>;
   readonly 'bonafide.attestation.v1.NodeAdmission': Service<
     NodeAdmissionClient,
@@ -127,6 +185,23 @@ export interface ServiceTypes {
     TpmEnrollmentClient,
     TpmEnrollmentHandlers,
     TpmEnrollmentDefinition
+  >;
+  readonly 'bonafide.debug.v1.Snapshots': Service<SnapshotsClient, SnapshotsHandlers, SnapshotsDefinition>;
+  readonly 'bonafide.entry.v1.EntryExplanation': Service<
+    EntryExplanationClient,
+    EntryExplanationHandlers,
+    EntryExplanationDefinition
+  >;
+  readonly 'bonafide.entry.v1.EntryPlan': Service<EntryPlanClient, EntryPlanHandlers, EntryPlanDefinition>;
+  readonly 'bonafide.entry.v1.SelectorSightings': Service<
+    SelectorSightingsClient,
+    SelectorSightingsHandlers,
+    SelectorSightingsDefinition
+  >;
+  readonly 'bonafide.entry.v1.WorkloadExplanation': Service<
+    WorkloadExplanationClient,
+    WorkloadExplanationHandlers,
+    WorkloadExplanationDefinition
   >;
   readonly 'bonafide.sync.v1.Delivery': Service<DeliveryClient, DeliveryHandlers, DeliveryDefinition>;
   readonly 'bonafide.sync.v1.Sync': Service<SyncClient, SyncHandlers, SyncDefinition>;

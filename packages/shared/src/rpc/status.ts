@@ -2,6 +2,7 @@
 import { Metadata, status, type StatusObject } from '@grpc/grpc-js';
 import { BonafideError, errorMessage, type Reason } from '../errors/bonafide-error.js';
 import type { CallContext } from './call-context.js';
+import { addErrorInfo, errorInfoIn } from './error-info.js';
 import type { Status, Status__Output } from './gen/spire/api/types/Status.js';
 import { addAgentRefusal, agentRefusalIn, isAgentRefusal } from './agent-refusal.js';
 
@@ -61,10 +62,11 @@ export function toServiceError(error: unknown, requestId?: string): StatusObject
   if (!(error instanceof BonafideError)) {
     return { code: status.INTERNAL, details: unexpectedText(requestId), metadata };
   }
-  const { reason, retryAfterMs } = error;
+  const { errorInfo, reason, retryAfterMs } = error;
   const code = CODES[reason];
   const details = sendableText(error.message);
   if (isAgentRefusal(reason)) addAgentRefusal(metadata, { code, details, reason });
+  else if (errorInfo !== undefined) addErrorInfo(metadata, { code, details, errorInfo });
   if (retryAfterMs !== undefined && (reason === 'resource_exhausted' || reason === 'unavailable')) {
     metadata.set(RETRY_AFTER, String(Math.max(0, Math.ceil(retryAfterMs))));
   }
@@ -76,7 +78,8 @@ export function fromServiceError(error: unknown): BonafideError {
   if (error instanceof BonafideError) return error;
   if (!isStatus(error)) return new BonafideError('internal', errorMessage(error), { cause: error });
   const reason = REASONS[error.code] ?? 'internal';
-  const options = { cause: error, ...retryAfterIn(error.metadata) };
+  const errorInfo = error.metadata && errorInfoIn(error.metadata);
+  const options = { cause: error, ...retryAfterIn(error.metadata), ...(errorInfo && { errorInfo }) };
   if (reason === 'permission_denied' && error.metadata !== undefined) {
     return new BonafideError(agentRefusalIn(error.metadata) ?? reason, error.details, options);
   }

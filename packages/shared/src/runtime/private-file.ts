@@ -24,12 +24,17 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
-    await syncDirectory(dirname(path));
+    await replaceFile(temporary, path);
   } catch (error) {
     await unlink(temporary).catch(() => undefined); // it may never have come to exist
     throw new BonafideError('unavailable', `cannot write ${path}: ${errorMessage(error)}`, { cause: error });
   }
+}
+
+/** Gives a file that is complete, and on the disk, its name: in one step, which survives a power cut. */
+export async function replaceFile(temporary: string, path: string): Promise<void> {
+  await rename(temporary, path);
+  await syncDirectory(dirname(path));
 }
 
 /**

@@ -91,6 +91,17 @@ describe('a logger', () => {
     const [line = ''] = linesOf('text', (log) => {
       log.warn({ path: '/a b', n: 3, err: new Error('broken') }, 'hello there');
     });
-    expect(line).toMatch(/^\S+ WARN {2}hello there path="\/a b" n=3 error=broken$/);
+    const text = line.replace(/ error_stack="(?:[^"\\]|\\.)*"/, '');
+    expect(text).toMatch(/^time="[^"]+" level=warning msg="hello there" error=broken n=3 path="\/a b"$/);
+  });
+
+  it('hides the secrets that a logger of one call was given', () => {
+    const [line = ''] = linesOf('text', (log) => {
+      log
+        .child({ token: 'hush', requestId: 'a' })
+        .info({ privateKey: 'hush', deep: { joinToken: 'hush' } }, 'hello');
+    });
+    expect(line).not.toContain('hush');
+    expect(line).toContain('private_key="[redacted]"');
   });
 });

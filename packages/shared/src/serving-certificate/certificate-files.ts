@@ -47,6 +47,25 @@ export class CertificateFiles implements ServingCertificate {
     void this.#poll(signal);
   }
 
+  /** Reads them now. @throws BonafideError `failed_precondition` when they hold no pair; the last one stays. */
+  async prepareReload(): Promise<() => void> {
+    let pair: CertificatePair;
+    try {
+      pair = await this.#load();
+    } catch (error) {
+      throw new BonafideError('failed_precondition', this.#describe(error), { cause: error });
+    }
+    return () => {
+      this.#take(pair);
+    };
+  }
+
+  #take(pair: CertificatePair): void {
+    if (pair.cert === this.#current?.cert && pair.key === this.#current.key) return;
+    this.#current = pair;
+    this.#listeners.tell(pair);
+  }
+
   async #poll(signal: AbortSignal): Promise<void> {
     const { clock, pollSeconds } = this.#options;
     for (;;) {

@@ -13,4 +13,9 @@ export interface ServingCertificate {
    * @throws BonafideError when it can be known at once that there will be none.
    */
   start(signal: AbortSignal): Promise<void>;
+  /**
+   * Looks at once whether there is another, for an operator who asks. Absent where nobody but the certificate knows when to look.
+   * @returns what puts it in place. @throws BonafideError when it cannot be used; the last one stays.
+   */
+  prepareReload?(): Promise<() => void>;
 }

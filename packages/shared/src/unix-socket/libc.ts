@@ -7,10 +7,21 @@ import { BonafideError, errorMessage } from '../errors/bonafide-error.js';
 interface Libc {
   readonly getsockopt: (fd: number, level: number, option: number, value: Buffer, length: Buffer) => number;
   readonly syscall: (number: number, ...typesAndValues: (string | number)[]) => number;
+  readonly fcntl: (fd: number, command: number, ...typesAndValues: (string | number)[]) => number;
+  readonly flock: (fd: number, operation: number) => number;
   readonly poll: (descriptors: Buffer, count: number, timeoutMs: number) => number;
   readonly epollCreate: (flags: number) => number;
   readonly epollControl: (epoll: number, operation: number, fd: number, event: Buffer) => number;
   readonly epollWait: (epoll: number, events: Buffer, capacity: number, timeoutMs: number) => number;
+  readonly socket: (domain: number, type: number, protocol: number) => number;
+  readonly sendto: (
+    fd: number,
+    bytes: Buffer,
+    length: number,
+    flags: number,
+    address: Buffer,
+    addressLength: number,
+  ) => number;
   readonly errno: () => number;
 }
 
@@ -48,10 +59,16 @@ function loadLibc(): Libc {
     return {
       getsockopt: symbols.func('int getsockopt(int, int, int, void *, void *)') as Libc['getsockopt'],
       syscall: symbols.func('long syscall(long, ...)') as Libc['syscall'],
+      fcntl: symbols.func('int fcntl(int, int, ...)') as Libc['fcntl'],
+      flock: symbols.func('int flock(int, int)') as Libc['flock'],
       poll: symbols.func('int poll(void *, unsigned long, int)') as Libc['poll'],
       epollCreate: symbols.func('int epoll_create1(int)') as Libc['epollCreate'],
       epollControl: symbols.func('int epoll_ctl(int, int, int, void *)') as Libc['epollControl'],
       epollWait: symbols.func('int epoll_wait(int, void *, int, int)') as Libc['epollWait'],
+      socket: symbols.func('int socket(int, int, int)') as Libc['socket'],
+      sendto: symbols.func(
+        'long sendto(int, void *, unsigned long, int, void *, unsigned int)',
+      ) as Libc['sendto'],
       errno: () => koffi.errno(),
     };
   } catch (error) {

@@ -1,7 +1,16 @@
 /** Puts a server on a Unix socket path: whole or not at all, over a dead predecessor's file, over a living one's only when asked to. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, closeSync, lstatSync, openSync, renameSync, unlinkSync, type Stats } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  lstatSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+  type Stats,
+} from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { BonafideError, errorMessage, invalidArgument } from '../errors/bonafide-error.js';
@@ -10,12 +19,14 @@ import type { Logger } from '../runtime/logger.js';
 /** `sun_path` has 108 bytes with its closing zero; Node.js cuts a longer path without a word. */
 const MAXIMUM_PATH_BYTES = 107;
 /** Connections that the kernel completes before we accept them; beyond it clients get EAGAIN. */
-const BACKLOG = 4096;
+export const BACKLOG = 4096;
 
 export interface UnixSocketOptions {
   readonly path: string;
   /** Of the socket file; its folder is the caller's affair. */
   readonly mode: number;
+  /** The group of the socket file; undefined: as the system has it. */
+  readonly gid?: number | undefined;
   /** What happens to somebody who still listens there; a socket on which nobody does is replaced in any case. */
   readonly occupied: 'refuse' | 'replace';
   readonly log: Logger;
@@ -82,7 +93,7 @@ function cannotListen(path: string, error: unknown): BonafideError {
   });
 }
 
-async function bind(server: Server, { path, mode }: UnixSocketOptions): Promise<UnixSocketFile> {
+async function bind(server: Server, { path, mode, gid }: UnixSocketOptions): Promise<UnixSocketFile> {
   // Through the folder's descriptor the name to bind is short, however long the path is.
   const folder = openSync(dirname(path), 'r');
   try {
@@ -91,6 +102,7 @@ async function bind(server: Server, { path, mode }: UnixSocketOptions): Promise<
     server.listen({ path: temporary, backlog: BACKLOG });
     await listening;
     try {
+      if (gid !== undefined) chownSync(temporary, -1, gid);
       chmodSync(temporary, mode);
       const { ino, dev } = lstatSync(temporary, { bigint: true });
       renameSync(temporary, join(`/proc/self/fd/${folder}`, basename(path)));

@@ -15,8 +15,10 @@ export interface PeerCredentials {
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 const SO_DOMAIN = 39;
+const SO_PEERGROUPS = 59;
 const SO_PEERPIDFD = 77;
 const AF_UNIX = 1;
+const ERANGE = 34;
 const ENOPROTOOPT = 92;
 const SYS_PIDFD_OPEN = 434;
 const UID_UNKNOWN = 0xffff_ffff;
@@ -53,6 +55,43 @@ export function readPeerCredentials(fd: number): PeerCredentials {
     );
   }
   return credentials;
+}
+
+/**
+ * The user alone, of whom a connected Unix socket leads to or comes from; also where the process itself is not visible from here.
+ * @throws BonafideError as `readPeerCredentials`, except that the process need not be visible.
+ */
+export function readPeerUid(fd: number): number {
+  if (socketOption(fd, SO_DOMAIN, 4).readInt32LE() !== AF_UNIX) {
+    throw new BonafideError('permission_denied', 'the peer is not connected through a unix socket');
+  }
+  const uid = socketOption(fd, SO_PEERCRED, 12).readUInt32LE(4);
+  if (uid === UID_UNKNOWN) throw new BonafideError('permission_denied', 'the peer of the socket has no user');
+  return uid;
+}
+
+const GID_BYTES = 4;
+const SOME_GROUPS = 64;
+/** NGROUPS_MAX of Linux. */
+const MOST_GROUPS = 65_536;
+
+/**
+ * The supplementary groups of the process, as they were when it connected (SO_PEERGROUPS, Linux 4.13); its own group is not among them.
+ * @throws BonafideError `unavailable` when the kernel does not say.
+ */
+export function readPeerGroups(fd: number): readonly number[] {
+  for (const room of [SOME_GROUPS, MOST_GROUPS]) {
+    const groups = Buffer.alloc(room * GID_BYTES);
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(groups.length);
+    if (libc().getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, length) === 0) {
+      const count = length.readUInt32LE() / GID_BYTES;
+      return Array.from({ length: count }, (_, index) => groups.readUInt32LE(index * GID_BYTES));
+    }
+    const errno = libc().errno();
+    if (errno !== ERANGE) throw new SystemCallError(`getsockopt(${SO_PEERGROUPS})`, errno);
+  }
+  throw new SystemCallError(`getsockopt(${SO_PEERGROUPS})`, ERANGE);
 }
 
 /**

@@ -14,13 +14,16 @@ interface FetchJwtFlags extends CallFlags {
   readonly audience?: readonly string[];
   readonly spiffeId?: string;
   readonly output: OutputFormat;
+  /** SPIRE's older name of `output`. */
+  readonly format?: OutputFormat;
 }
 
 export function fetchJwt(command: Command, host: CommandHost): void {
   command
     .addOption(valueOption('--audience <names>', 'audiences, with commas between them', parseNames))
     .option('--spiffe-id <id>', 'only of this identity')
-    .addOption(outputOption());
+    .addOption(outputOption())
+    .addOption(outputOption('--format').default(undefined).hideHelp());
   addCallFlags(command);
   addExamples(command, [
     'bonafide-agent api fetch jwt --audience db,cache',
@@ -34,7 +37,7 @@ export function fetchJwt(command: Command, host: CommandHost): void {
       const request = { audience: [...audience], spiffeId };
       return [await callUnary(client, 'FetchJWTSVID', request, settings), keys] as const;
     });
-    printAnswer(host, flags.output, {
+    printAnswer(host, flags.format ?? flags.output, {
       json: () => [
         protoJson('SpiffeWorkloadAPI', 'JWTSVIDResponse', svids),
         protoJson('SpiffeWorkloadAPI', 'JWTBundlesResponse', bundles),

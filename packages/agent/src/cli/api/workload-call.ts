@@ -17,7 +17,7 @@ import {
 } from '../workload-socket.js';
 
 /** SPIFFE Workload Endpoint section 5: keeps web pages from calling it by accident. */
-const SECURITY_HEADER = { 'workload.spiffe.io': 'true' };
+export const SECURITY_HEADER = { 'workload.spiffe.io': 'true' };
 const DEFAULT_TIMEOUT_SECONDS = 5;
 
 export interface CallFlags extends SocketFlags {

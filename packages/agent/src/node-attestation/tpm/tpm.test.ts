@@ -105,7 +105,7 @@ describe.skipIf(!swtpmIsInstalled())('the tpm attestor, with a software TPM (swt
   beforeAll(async () => {
     directory = createTemporaryDirectory();
     swtpm = await launchSwtpm();
-  }, 180_000);
+  });
 
   afterAll(async () => {
     await swtpm.stop();

@@ -2,12 +2,15 @@
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import { selectorFilterFromProto } from '@bonafide/shared/rpc/codec/selector';
 import type { _spire_api_server_agent_v1_ListAgentsRequest_Filter__Output as AgentFilter } from '@bonafide/shared/rpc/gen/spire/api/server/agent/v1/ListAgentsRequest';
+import type { AccessScope } from '../../access/scope.js';
 import type { NodeFilter } from '../../store/node-record.js';
 
-/** @throws BonafideError `invalid_argument`. */
-export function nodeFilterFromProto(filter: AgentFilter | null): NodeFilter {
-  if (filter === null) return {};
+/** @param scope of the caller, beyond which nothing is found. @throws BonafideError `invalid_argument`. */
+export function nodeFilterFromProto(filter: AgentFilter | null, scope: AccessScope | undefined): NodeFilter {
+  const among = scope?.readableAgents.map(({ start }) => start);
+  if (filter === null) return { among };
   return {
+    among,
     attestationType: filter.byAttestationType || undefined,
     selectors:
       filter.bySelectorMatch === null

@@ -5,6 +5,7 @@ import type { Status } from '@bonafide/shared/rpc/gen/spire/api/types/Status';
 import { OK_STATUS_PROTO, statusProtoFromError } from '@bonafide/shared/rpc/status';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { AuthorizedCallContext } from '../../access/call-context.js';
+import type { AuditSubject } from '../../audit/audit-event.js';
 import type { RateLimits } from '../../access/rate-limits.js';
 import type { EntryGraph } from '../../entry-graph/entry-graph.js';
 
@@ -37,7 +38,10 @@ export async function admitBatch(
 export async function signBatch<Param, Svid>(
   params: readonly Param[],
   context: AuthorizedCallContext,
-  options: BatchOptions,
+  options: BatchOptions & {
+    /** What the audit log is told of one that could not be signed. */
+    readonly subjectOf: (param: Param) => AuditSubject;
+  },
   sign: (param: Param) => Promise<Svid>,
 ): Promise<{ readonly status: Status; readonly svid?: Svid }[]> {
   await admitBatch(params, context, options);
@@ -46,10 +50,20 @@ export async function signBatch<Param, Svid>(
       try {
         return { status: OK_STATUS_PROTO, svid: await sign(param) };
       } catch (error) {
-        return { status: statusProtoFromError(error, context) };
+        const status = statusProtoFromError(error, context);
+        noteRefused(context, options.subjectOf(param), status.message);
+        return { status };
       }
     }),
   );
+}
+
+export function noteRefused(
+  { audit }: Pick<AuthorizedCallContext, 'audit'>,
+  subject: AuditSubject,
+  reason: string,
+): void {
+  audit.note({ result: 'failure', subject, reason });
 }
 
 /** @throws BonafideError `not_found` for an entry of others, as for one that does not exist. */

@@ -8,28 +8,8 @@ export function anchorId({ certificate }: Pick<X509Authority, 'certificate'>): s
   return idOf(parseX509Certificate(certificate));
 }
 
-/** Those that the chain leads to: one, or several certificates of one key. */
-export function anchorsOf(
-  chain: readonly Buffer[],
-  roots: readonly X509Authority[],
-): readonly X509Authority[] {
-  const last = chain.at(-1);
-  if (last === undefined) return [];
-  const top = parseX509Certificate(last);
-  return roots.filter(({ certificate }) => isIssuer(parseX509Certificate(certificate), top));
-}
-
 export function isAnchorRevoked(root: X509Authority, revoked: ReadonlySet<string>): boolean {
   return revoked.has(anchorId(root));
-}
-
-/** Whether the signature is the root's too was checked when the certificate was accepted. */
-function isIssuer(root: X509Certificate, certificate: X509Certificate): boolean {
-  const named = certificate.authorityKeyId;
-  return (
-    root.subject.equals(certificate.issuer) &&
-    (named === undefined || root.subjectKeyId === undefined || named === root.subjectKeyId)
-  );
 }
 
 function idOf({ subjectKeyId, subjectPublicKey }: X509Certificate): string {

@@ -1,28 +1,21 @@
-/** All agents that match, page by page. */
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+/** All agents that match. */
 import type { ListAgentsRequest } from '@bonafide/shared/rpc/gen/spire/api/server/agent/v1/ListAgentsRequest';
 import type { Agent__Output } from '@bonafide/shared/rpc/gen/spire/api/types/Agent';
+import { listPages } from '../list-pages.js';
 import type { ServerConnection } from '../server-connection.js';
 
-const PAGE_SIZE = 1000;
-
-export async function fetchAgents(
+/** @param onAgents told how many each page brought. */
+export function fetchAgents(
   server: ServerConnection,
   request: Pick<ListAgentsRequest, 'filter' | 'outputMask'>,
+  onAgents?: (count: number) => void,
 ): Promise<readonly Agent__Output[]> {
-  const agents: Agent__Output[] = [];
-  let pageToken = '';
-  do {
-    const page = await server.call('spire.api.server.agent.v1.Agent', 'listAgents', {
-      ...request,
-      pageSize: PAGE_SIZE,
-      pageToken,
-    });
-    if (page.nextPageToken !== '' && page.nextPageToken === pageToken) {
-      throw new BonafideError('internal', 'the server gave the same page twice');
-    }
-    agents.push(...page.agents);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== '');
-  return agents;
+  return listPages(async (page) => {
+    const { agents: items, nextPageToken } = await server.call(
+      'spire.api.server.agent.v1.Agent',
+      'listAgents',
+      { ...request, ...page },
+    );
+    return { items, nextPageToken };
+  }, onAgents);
 }

@@ -4,6 +4,7 @@ import { addExamples } from '@bonafide/shared/cli/option-values';
 import { outputOption, type OutputFormat } from '@bonafide/shared/cli/output';
 import type { NodeState__Output } from '@bonafide/shared/rpc/gen/bonafide/attestation/v1/NodeState';
 import type { Agent__Output } from '@bonafide/shared/rpc/gen/spire/api/types/Agent';
+import { withProgress } from '@bonafide/shared/cli/progress';
 import type { Command } from 'commander';
 import { printMessage } from '../print-message.js';
 import { counted, printedId } from '../printed-words.js';
@@ -26,7 +27,9 @@ export function agentList(command: Command, host: CommandHost): void {
     'bonafide-server agent list --expires-before 2026-12-31T00:00:00Z --output json',
   ]).action(async (flags: ListFlags) => {
     const [agents, quarantined] = await withServer(flags, host, async (server) => [
-      await fetchAgents(server, { filter: agentFilter(flags) }),
+      await withProgress(host, 'reading agents', (advance) =>
+        fetchAgents(server, { filter: agentFilter(flags) }, advance),
+      ),
       await fetchQuarantined(server),
     ]);
     printMessage(host, flags.output, {

@@ -5,12 +5,12 @@ import { hasReason } from '@bonafide/shared/errors/bonafide-error';
 import type { Finding__Output } from '@bonafide/shared/rpc/gen/bonafide/attestation/v1/Finding';
 import type { NodeState__Output } from '@bonafide/shared/rpc/gen/bonafide/attestation/v1/NodeState';
 import type { SPIFFEID__Output } from '@bonafide/shared/rpc/gen/spire/api/types/SPIFFEID';
+import { listPages } from '../list-pages.js';
 import { printedId, printedTime } from '../printed-words.js';
 import type { ServerConnection } from '../server-connection.js';
 import { labelled } from './agent-text.js';
 
 const SERVICE = 'bonafide.attestation.v1.NodeAdmission';
-const PAGE_SIZE = 1000;
 
 export async function fetchNodeState(
   server: ServerConnection,
@@ -19,7 +19,8 @@ export async function fetchNodeState(
   try {
     return await server.call(SERVICE, 'getNodeState', { id });
   } catch (error) {
-    if (hasReason(error, 'unimplemented', 'not_found')) return undefined;
+    // A scoped admin sees agents, and not what their nodes have proved.
+    if (hasReason(error, 'unimplemented', 'not_found', 'permission_denied')) return undefined;
     throw error;
   }
 }
@@ -28,18 +29,16 @@ export async function fetchNodeState(
 export async function fetchQuarantined(
   server: ServerConnection,
 ): Promise<ReadonlyMap<string, NodeState__Output>> {
-  const found = new Map<string, NodeState__Output>();
-  let pageToken = '';
   try {
-    do {
-      const page = await server.call(SERVICE, 'listQuarantinedAgents', { pageSize: PAGE_SIZE, pageToken });
-      for (const agent of page.agents) found.set(printedId(agent.id), agent);
-      pageToken = page.nextPageToken > pageToken ? page.nextPageToken : '';
-    } while (pageToken !== '');
+    const agents = await listPages(async (page) => {
+      const { agents: items, nextPageToken } = await server.call(SERVICE, 'listQuarantinedAgents', page);
+      return { items, nextPageToken };
+    });
+    return new Map(agents.map((agent) => [printedId(agent.id), agent]));
   } catch (error) {
-    if (!hasReason(error, 'unimplemented')) throw error;
+    if (hasReason(error, 'unimplemented', 'permission_denied')) return new Map();
+    throw error;
   }
-  return found;
 }
 
 /** As a field of another message in JSON. */

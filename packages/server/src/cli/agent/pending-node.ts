@@ -23,6 +23,23 @@ export function pendingNodeText(node: PendingNode__Output): string {
   ].join('')}\n`;
 }
 
+/** The digest stands under the ID: `agent approve` takes both. */
+export function pendingNodeTable(nodes: readonly PendingNode__Output[]): {
+  readonly headings: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+} {
+  return {
+    headings: ['SPIFFE ID and request digest', 'Evidence', 'Address', 'State', 'First asked'],
+    rows: nodes.map((node) => [
+      `${printedId(node.id)}\n${node.digest}`,
+      [node.attestationType, ...node.selectors.map(({ type, value }) => `${type}:${value}`)].join('\n'),
+      node.address,
+      stateText(node),
+      timeText(node.firstAskedAt),
+    ]),
+  };
+}
+
 function stateText({ state, decisions, approvalsNeeded }: PendingNode__Output): string {
   if (state !== 'pending' || approvalsNeeded < 2) return state;
   return `${state} (${decisions.length} of ${approvalsNeeded} approvals)`;

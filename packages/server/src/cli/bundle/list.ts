@@ -2,10 +2,10 @@
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { addExamples } from '@bonafide/shared/cli/option-values';
 import { outputOption, type OutputFormat } from '@bonafide/shared/cli/output';
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { Bundle__Output } from '@bonafide/shared/rpc/gen/spire/api/types/Bundle';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { Command } from 'commander';
+import { listPages } from '../list-pages.js';
 import { printMessage } from '../print-message.js';
 import { withServer, type ServerConnection } from '../server-connection.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
@@ -18,7 +18,6 @@ interface ListFlags extends ServerFlags {
 }
 
 const SERVICE = 'spire.api.server.bundle.v1.Bundle';
-const PAGE_SIZE = 100;
 const RULE = '*'.repeat(40);
 
 export function bundleList(command: Command, host: CommandHost): void {
@@ -58,18 +57,11 @@ async function listAll(flags: ListFlags, host: CommandHost): Promise<void> {
   });
 }
 
-async function fetchBundles(server: ServerConnection): Promise<readonly Bundle__Output[]> {
-  const bundles: Bundle__Output[] = [];
-  let pageToken = '';
-  do {
-    const page = await server.call(SERVICE, 'listFederatedBundles', { pageSize: PAGE_SIZE, pageToken });
-    if (page.nextPageToken !== '' && page.nextPageToken === pageToken) {
-      throw new BonafideError('internal', 'the server gave the same page twice');
-    }
-    bundles.push(...page.bundles);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== '');
-  return bundles;
+function fetchBundles(server: ServerConnection): Promise<readonly Bundle__Output[]> {
+  return listPages(async (page) => {
+    const { bundles: items, nextPageToken } = await server.call(SERVICE, 'listFederatedBundles', page);
+    return { items, nextPageToken };
+  });
 }
 
 function titledBundle(bundle: Bundle__Output, format: BundleFormat): string {

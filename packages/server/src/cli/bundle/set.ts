@@ -9,10 +9,16 @@ import type { Command } from 'commander';
 import { printAndWait } from '../delivery/print-and-wait.js';
 import { waitOption, type WaitFlag } from '../delivery/wait-flag.js';
 import { printMessage } from '../print-message.js';
-import { readInput, STANDARD_INPUT } from '../read-input.js';
+import { STANDARD_INPUT } from '../read-input.js';
 import { withServer } from '../server-connection.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
-import { bundleFormatOption, parseBundle, trustDomainOption, type BundleFormat } from './bundle-format.js';
+import {
+  bundleFormatOption,
+  parseBundle,
+  readBundleText,
+  trustDomainOption,
+  type BundleFormat,
+} from './bundle-format.js';
 
 interface SetFlags extends ServerFlags, WaitFlag {
   readonly id?: TrustDomain;
@@ -22,7 +28,6 @@ interface SetFlags extends ServerFlags, WaitFlag {
 }
 
 const SERVICE = 'spire.api.server.bundle.v1.Bundle';
-const LARGEST_BUNDLE_BYTES = 4 * 1024 * 1024;
 
 export function bundleSet(command: Command, host: CommandHost): void {
   command
@@ -38,7 +43,7 @@ export function bundleSet(command: Command, host: CommandHost): void {
   ]).action(async (flags: SetFlags) => {
     if (flags.id === undefined)
       throw invalidArgument('a trust domain is required; add --id, for example other.example');
-    const text = await readInput(flags.path, host, LARGEST_BUNDLE_BYTES);
+    const text = await readBundleText(flags.path, host);
     const bundle = bundleToProto(parseBundle(flags.id, text, flags.format));
     await withServer(flags, host, async (server) => {
       const response = await server.call(SERVICE, 'batchSetFederatedBundle', { bundle: [bundle] });

@@ -2,11 +2,11 @@
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { addExamples } from '@bonafide/shared/cli/option-values';
 import { outputOption, type OutputFormat } from '@bonafide/shared/cli/output';
+import { svidChainLines } from '@bonafide/shared/cli/svid-chain-lines';
 import { formatDuration } from '@bonafide/shared/config/go-duration';
 import type { GetInfoResponse__Output } from '@bonafide/shared/rpc/gen/spire/api/server/debug/v1/GetInfoResponse';
 import type { Command } from 'commander';
 import { printMessage } from '../print-message.js';
-import { printedId, rfc3339 } from '../printed-words.js';
 import { withServer } from '../server-connection.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
 
@@ -33,18 +33,13 @@ export function debugGetInfo(command: Command, host: CommandHost): void {
 }
 
 function infoText(info: GetInfoResponse__Output): string {
-  const chain = info.svidChain.flatMap(({ id, subject, expiresAt }, index) => [
-    `    [${index}] SPIFFE ID:  ${id === null ? '(none)' : printedId(id)}`,
-    `        Subject:    ${subject}`,
-    `        Expires At: ${rfc3339(expiresAt)}`,
-  ]);
   const lines = [
     'Server Debug Info:',
     `  Uptime:                  ${formatDuration(info.uptime)}`,
     `  Registered Agents:       ${info.agentsCount}`,
     `  Registration Entries:    ${info.entriesCount}`,
     `  Federated Bundles:       ${info.federatedBundlesCount}`,
-    ...(chain.length > 0 ? ['  SVID Chain:', ...chain] : []),
+    ...svidChainLines(info.svidChain),
   ];
   return `${lines.join('\n')}\n`;
 }

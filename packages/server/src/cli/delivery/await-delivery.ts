@@ -1,5 +1,6 @@
 /** Follows the delivery of what a command committed, revision by revision, and adds up who holds all of it. */
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
+import { isTerminal } from '@bonafide/shared/cli/terminal';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { AgentDelivery__Output } from '@bonafide/shared/rpc/gen/bonafide/sync/v1/AgentDelivery';
 import type { ServerConnection } from '../server-connection.js';
@@ -59,13 +60,13 @@ async function finalStates(
     for await (const progress of server.waitForDelivery({ revision, timeoutMs })) {
       agents.push(...progress.agents);
       isComplete = progress.isLast;
-      if (host.stderr.isTTY === true) {
+      if (isTerminal(host, 'stderr')) {
         const { delivered, concerned } = progress;
         host.stderr.write(`${CLEAR_LINE}Delivered to ${delivered} of ${concerned} agents ...`);
       }
     }
   } finally {
-    if (host.stderr.isTTY === true) host.stderr.write(CLEAR_LINE);
+    if (isTerminal(host, 'stderr')) host.stderr.write(CLEAR_LINE);
   }
   if (!isComplete)
     throw new BonafideError(

@@ -1,6 +1,7 @@
 /** The outcome of a delivery in words, and as an object for JSON. */
 import type { JsonValue } from '@bonafide/shared/cli/output';
-import { counted, rfc3339 } from '../printed-words.js';
+import { rfc3339 } from '@bonafide/shared/cli/rfc3339';
+import { counted } from '../printed-words.js';
 import type { DeliveryOutcome, UndeliveredAgent } from './await-delivery.js';
 
 const MOST_LINES = 20;

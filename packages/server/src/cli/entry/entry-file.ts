@@ -10,7 +10,7 @@ import { parseTrustDomainOrId } from '@bonafide/shared/spiffe-id/trust-domain';
 import { z } from 'zod';
 import { inputName, readInput } from '../read-input.js';
 
-const LARGEST_FILE_BYTES = 64 * 1024 * 1024;
+export const LARGEST_FILE_BYTES = 64 * 1024 * 1024;
 
 const seconds = z
   .int()
@@ -31,7 +31,7 @@ const selectorSchema = z.strictObject({ type: z.string(), value: z.string() }).p
   }),
 );
 
-const entrySchema = z.strictObject({
+export const entrySchema = z.strictObject({
   spiffe_id: parsedString(parseSpiffeId),
   parent_id: parsedString(parseSpiffeId),
   selectors: z.array(selectorSchema).min(1),
@@ -58,7 +58,11 @@ const idsSchema = z.strictObject({ ids: z.array(z.string().min(1)).min(1) });
 /** @param path `-` for standard input. @throws BonafideError `invalid_argument` listing all mistakes. */
 export async function readEntryFile(path: string, host: CommandHost): Promise<readonly Entry__Output[]> {
   const text = await readInput(path, host, LARGEST_FILE_BYTES);
-  return parseConfig(inputName(path), text, fileSchema).entries.map((entry) => ({
+  return parseConfig(inputName(path), text, fileSchema).entries.map(entryMessage);
+}
+
+export function entryMessage(entry: z.output<typeof entrySchema>): Entry__Output {
+  return {
     id: entry.entry_id,
     spiffeId: spiffeIdToProto(entry.spiffe_id),
     parentId: spiffeIdToProto(entry.parent_id),
@@ -81,7 +85,7 @@ export async function readEntryFile(path: string, host: CommandHost): Promise<re
             disableX509SvidPrefetch: entry.additional_attributes.disable_x509_svid_prefetch,
             jwtSvidIncludeJti: entry.additional_attributes.jwt_svid_include_jti,
           },
-  }));
+  };
 }
 
 /** The file of `entry delete --file`: `{"ids": [...]}`. */

@@ -34,7 +34,7 @@ export function addEntryFilterFlags(command: Command): Command {
       ),
     )
     .addOption(matchOption('--match-federates-with-on', 'trust domains'))
-    .addOption(switchOption('--downstream', 'entries of downstream servers instead of all others'))
+    .addOption(switchOption('--downstream', 'entries of downstream servers alone'))
     .option('--hint <text>', 'entries with this hint');
 }
 
@@ -49,7 +49,7 @@ export function entryFilter(flags: EntryFilterFlags): EntryFilter {
         ? null
         : { trustDomains: [...federatesWith], match: matchBehaviorToProto(flags.matchFederatesWithOn) },
     byHint: hint === undefined ? null : { value: hint },
-    // As in SPIRE, the flag is a condition even when it is not given.
+    // As SPIRE's does; servers take false for no condition.
     byDownstream: { value: flags.downstream ?? false },
   };
 }

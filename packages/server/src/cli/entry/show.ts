@@ -2,9 +2,11 @@
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { addExamples } from '@bonafide/shared/cli/option-values';
 import { outputOption, type OutputFormat } from '@bonafide/shared/cli/output';
-import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide-error';
+import { withProgress } from '@bonafide/shared/cli/progress';
+import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
 import type { Entry__Output } from '@bonafide/shared/rpc/gen/spire/api/types/Entry';
 import type { Command } from 'commander';
+import { listPages } from '../list-pages.js';
 import { printMessage } from '../print-message.js';
 import { withServer, type ServerConnection } from '../server-connection.js';
 import { addServerFlags, type ServerFlags } from '../server-flags.js';
@@ -18,7 +20,6 @@ interface ShowFlags extends EntryFilterFlags, ServerFlags {
 }
 
 const SERVICE = 'spire.api.server.entry.v1.Entry';
-const PAGE_SIZE = 500;
 
 export function entryShow(command: Command, host: CommandHost): void {
   command.option('--entry-id <id>', 'the one entry with this ID; goes with no other condition');
@@ -28,7 +29,7 @@ export function entryShow(command: Command, host: CommandHost): void {
     'bonafide-server entry show --spiffe-id spiffe://example.org/web',
     'bonafide-server entry show --selector unix:uid:1000 --match-selectors-on exact --output json',
   ]).action(async (flags: ShowFlags) => {
-    const entries = sortEntries(await withServer(flags, host, (server) => fetchEntries(server, flags)));
+    const entries = sortEntries(await withServer(flags, host, (server) => fetchEntries(server, flags, host)));
     printMessage(host, flags.output, {
       service: SERVICE,
       name: 'spire.api.server.entry.v1.ListEntriesResponse',
@@ -38,20 +39,22 @@ export function entryShow(command: Command, host: CommandHost): void {
   });
 }
 
-async function fetchEntries(server: ServerConnection, flags: ShowFlags): Promise<readonly Entry__Output[]> {
+async function fetchEntries(
+  server: ServerConnection,
+  flags: ShowFlags,
+  host: CommandHost,
+): Promise<readonly Entry__Output[]> {
   if (flags.entryId !== undefined) return [await fetchEntry(server, flags, flags.entryId)];
   const filter = entryFilter(flags);
-  const entries: Entry__Output[] = [];
-  let pageToken = '';
-  do {
-    const page = await server.call(SERVICE, 'listEntries', { filter, pageSize: PAGE_SIZE, pageToken });
-    if (page.nextPageToken !== '' && page.nextPageToken === pageToken) {
-      throw new BonafideError('internal', 'the server gave the same page twice');
-    }
-    entries.push(...page.entries);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== '');
-  return entries;
+  return withProgress(host, 'reading entries', (advance) =>
+    listPages(async (page) => {
+      const { entries: items, nextPageToken } = await server.call(SERVICE, 'listEntries', {
+        filter,
+        ...page,
+      });
+      return { items, nextPageToken };
+    }, advance),
+  );
 }
 
 function fetchEntry(server: ServerConnection, flags: ShowFlags, id: string): Promise<Entry__Output> {

@@ -2,9 +2,9 @@
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { addExamples } from '@bonafide/shared/cli/option-values';
 import { outputOption, type OutputFormat } from '@bonafide/shared/cli/output';
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { FederationRelationship__Output } from '@bonafide/shared/rpc/gen/spire/api/types/FederationRelationship';
 import type { Command } from 'commander';
+import { listPages } from '../list-pages.js';
 import { printMessage } from '../print-message.js';
 import { counted } from '../printed-words.js';
 import { withServer, type ServerConnection } from '../server-connection.js';
@@ -16,7 +16,6 @@ interface ListFlags extends ServerFlags {
 }
 
 const SERVICE = 'spire.api.server.trustdomain.v1.TrustDomain';
-const PAGE_SIZE = 100;
 
 export function federationList(command: Command, host: CommandHost): void {
   addServerFlags(command.addOption(outputOption()));
@@ -32,19 +31,13 @@ export function federationList(command: Command, host: CommandHost): void {
   });
 }
 
-async function fetchRelationships(
-  server: ServerConnection,
-): Promise<readonly FederationRelationship__Output[]> {
-  const relationships: FederationRelationship__Output[] = [];
-  let pageToken = '';
-  do {
-    const request = { pageSize: PAGE_SIZE, pageToken };
-    const page = await server.call(SERVICE, 'listFederationRelationships', request);
-    if (page.nextPageToken !== '' && page.nextPageToken === pageToken) {
-      throw new BonafideError('internal', 'the server gave the same page twice');
-    }
-    relationships.push(...page.federationRelationships);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== '');
-  return relationships;
+function fetchRelationships(server: ServerConnection): Promise<readonly FederationRelationship__Output[]> {
+  return listPages(async (page) => {
+    const { federationRelationships: items, nextPageToken } = await server.call(
+      SERVICE,
+      'listFederationRelationships',
+      page,
+    );
+    return { items, nextPageToken };
+  });
 }

@@ -7,8 +7,7 @@ import type { FederationRelationship } from '@bonafide/shared/rpc/gen/spire/api/
 import { parseSpiffeId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomainOrId, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { Command } from 'commander';
-import type { BundleFormat } from '../bundle/bundle-format.js';
-import { readInput } from '../read-input.js';
+import { readBundleText, type BundleFormat } from '../bundle/bundle-format.js';
 import { relationshipMessage } from './relationship-message.js';
 
 export interface RelationshipFlags {
@@ -29,8 +28,6 @@ const FLAGS = {
   trustDomainBundlePath: '--trust-domain-bundle-path',
   trustDomainBundleFormat: '--trust-domain-bundle-format',
 } as const satisfies Partial<Record<keyof RelationshipFlags, string>>;
-
-const LARGEST_BUNDLE_BYTES = 4 * 1024 * 1024;
 
 export function addRelationshipFlags(command: Command): Command {
   return command
@@ -109,7 +106,6 @@ async function relationshipFromFlags(
     url: bundleEndpointUrl,
     profile,
     endpointId: endpointSpiffeId,
-    bundle:
-      path === undefined ? undefined : { text: await readInput(path, host, LARGEST_BUNDLE_BYTES), format },
+    bundle: path === undefined ? undefined : { text: await readBundleText(path, host), format },
   });
 }

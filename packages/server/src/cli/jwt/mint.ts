@@ -44,6 +44,7 @@ export function jwtMint(command: Command, host: CommandHost): void {
         'an audience is required; add --audience with the name of whoever is to accept it',
       );
     }
+    const askedAt = host.clock.now();
     const answer = await withServer(flags, host, (server) =>
       server.call(SERVICE, 'MintJWTSVID', {
         id: spiffeIdToProto(spiffeId),
@@ -55,7 +56,7 @@ export function jwtMint(command: Command, host: CommandHost): void {
     if (svid === null || svid.token === '') {
       throw new BonafideError('internal', 'the answer of the server has no token');
     }
-    warnOfShortLife(host, 'JWT-SVID', svid.expiresAt, ttl);
+    warnOfShortLife(host, 'JWT-SVID', { askedAt, expiresAt: svid.expiresAt, ttlSeconds: ttl });
     if (flags.write === undefined) {
       printMessage(host, flags.output, {
         service: SERVICE,

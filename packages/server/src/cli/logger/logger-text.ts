@@ -1,7 +1,7 @@
 /** The log levels in force, as the lines that SPIRE prints, by the names that logrus gives them. */
+import { loggerText } from '@bonafide/shared/cli/logger-text';
 import type { OutputFormat } from '@bonafide/shared/cli/output';
 import type { Logger__Output } from '@bonafide/shared/rpc/gen/spire/api/types/Logger';
-import type { LogLevel__Output } from '@bonafide/shared/rpc/gen/spire/api/types/LogLevel';
 import type { PrintedMessage } from '../print-message.js';
 import type { ServerFlags } from '../server-flags.js';
 
@@ -16,11 +16,6 @@ export function printedLogger(logger: Logger__Output): PrintedMessage {
     service: LOGGER_SERVICE,
     name: 'spire.api.types.Logger',
     message: logger,
-    pretty: () =>
-      `Logger Level : ${levelName(logger.currentLevel)}\nLaunch Level : ${levelName(logger.launchLevel)}\n\n`,
+    pretty: () => loggerText(logger),
   };
-}
-
-function levelName(level: LogLevel__Output): string {
-  return level === 'WARN' ? 'warning' : level.toLowerCase();
 }

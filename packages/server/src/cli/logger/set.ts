@@ -1,5 +1,6 @@
 /** `logger set`: another log level until the server ends or `logger reset`. */
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
+import { LOGGER_LEVELS } from '@bonafide/shared/cli/logger-text';
 import { addExamples, oneOf, valueOption } from '@bonafide/shared/cli/option-values';
 import { outputOption } from '@bonafide/shared/cli/output';
 import { invalidArgument } from '@bonafide/shared/errors/bonafide-error';
@@ -9,19 +10,8 @@ import { withServer } from '../server-connection.js';
 import { addServerFlags } from '../server-flags.js';
 import { LOGGER_SERVICE, printedLogger, type LoggerFlags } from './logger-text.js';
 
-const LEVELS = {
-  panic: 'PANIC',
-  fatal: 'FATAL',
-  error: 'ERROR',
-  warn: 'WARN',
-  warning: 'WARN',
-  info: 'INFO',
-  debug: 'DEBUG',
-  trace: 'TRACE',
-} as const;
-
 interface SetFlags extends LoggerFlags {
-  readonly level?: keyof typeof LEVELS;
+  readonly level?: keyof typeof LOGGER_LEVELS;
 }
 
 export function loggerSet(command: Command, host: CommandHost): void {
@@ -33,7 +23,7 @@ export function loggerSet(command: Command, host: CommandHost): void {
   addExamples(command, ['bonafide-server logger set --level debug']).action(async (flags: SetFlags) => {
     if (flags.level === undefined)
       throw invalidArgument('a level is required; add --level, for example debug');
-    const newLevel = LEVELS[flags.level];
+    const newLevel = LOGGER_LEVELS[flags.level];
     const logger = await withServer(flags, host, (server) =>
       server.call(LOGGER_SERVICE, 'setLogLevel', { newLevel }),
     );

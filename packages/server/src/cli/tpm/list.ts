@@ -2,9 +2,10 @@
 import type { CommandHost } from '@bonafide/shared/cli/command-host';
 import { addExamples } from '@bonafide/shared/cli/option-values';
 import { outputOption, type OutputFormat } from '@bonafide/shared/cli/output';
-import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
+import { listingText } from '@bonafide/shared/cli/table';
 import type { EnrolledTpm__Output } from '@bonafide/shared/rpc/gen/bonafide/attestation/v1/EnrolledTpm';
 import type { Command } from 'commander';
+import { listPages } from '../list-pages.js';
 import { printMessage } from '../print-message.js';
 import { counted } from '../printed-words.js';
 import { withServer, type ServerConnection } from '../server-connection.js';
@@ -15,7 +16,6 @@ interface ListFlags extends ServerFlags {
 }
 
 const SERVICE = 'bonafide.attestation.v1.TpmEnrollment';
-const PAGE_SIZE = 500;
 
 export function tpmList(command: Command, host: CommandHost): void {
   addServerFlags(command.addOption(outputOption()));
@@ -26,7 +26,16 @@ export function tpmList(command: Command, host: CommandHost): void {
       name: 'bonafide.attestation.v1.ListEnrolledTpmsResponse',
       message: { tpms, nextPageToken: '' },
       pretty: () =>
-        `Found ${counted(tpms.length, 'enrolled TPM', 'enrolled TPMs')}\n${tpms.map(tpmText).join('')}`,
+        listingText(host, {
+          headings: ['EK hash', 'Enrolled at', 'Note'],
+          rows: tpms.map(({ ekHash, enrolledAt, note }) => [
+            ekHash,
+            new Date(enrolledAt).toISOString(),
+            note,
+          ]),
+          plain: () =>
+            `Found ${counted(tpms.length, 'enrolled TPM', 'enrolled TPMs')}\n${tpms.map(tpmText).join('')}`,
+        }),
     });
   });
 }
@@ -36,16 +45,9 @@ function tpmText({ ekHash, note, enrolledAt }: EnrolledTpm__Output): string {
   return `\nEK hash     : ${ekHash}\nEnrolled at : ${since}\n${note === '' ? '' : `Note        : ${note}\n`}`;
 }
 
-async function fetchTpms(server: ServerConnection): Promise<readonly EnrolledTpm__Output[]> {
-  const tpms: EnrolledTpm__Output[] = [];
-  let pageToken = '';
-  do {
-    const page = await server.call(SERVICE, 'listEnrolledTpms', { pageSize: PAGE_SIZE, pageToken });
-    if (page.nextPageToken !== '' && page.nextPageToken === pageToken) {
-      throw new BonafideError('internal', 'the server gave the same page twice');
-    }
-    tpms.push(...page.tpms);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== '');
-  return tpms;
+function fetchTpms(server: ServerConnection): Promise<readonly EnrolledTpm__Output[]> {
+  return listPages(async (page) => {
+    const { tpms: items, nextPageToken } = await server.call(SERVICE, 'listEnrolledTpms', page);
+    return { items, nextPageToken };
+  });
 }

@@ -70,8 +70,13 @@ export function witMint(command: Command, host: CommandHost): void {
     if (flags.spiffeId === undefined) {
       throw invalidArgument('a SPIFFE ID is required; add --spiffe-id, for example spiffe://example.org/web');
     }
+    const askedAt = host.clock.now();
     const minted = await mint(flags, flags.spiffeId, host);
-    warnOfShortLife(host, 'WIT-SVID', minted.svid.expiresAt, flags.ttl);
+    warnOfShortLife(host, 'WIT-SVID', {
+      askedAt,
+      expiresAt: minted.svid.expiresAt,
+      ttlSeconds: flags.ttl,
+    });
     if (flags.write === undefined) print(host, flags.output, minted);
     else await write(host, flags.write, minted);
   });

@@ -50,8 +50,9 @@ export function x509Mint(command: Command, host: CommandHost): void {
       throw invalidArgument('a SPIFFE ID is required; add --spiffe-id, for example spiffe://example.org/web');
     }
     const { spiffeId, ttl, dns = [] } = flags;
+    const askedAt = host.clock.now();
     const minted = await withServer(flags, host, (server) => mint(server, { spiffeId, ttl, dns }));
-    warnOfShortLife(host, 'X509-SVID', minted.expiresAt, ttl);
+    warnOfShortLife(host, 'X509-SVID', { askedAt, expiresAt: minted.expiresAt, ttlSeconds: ttl });
     if (flags.write === undefined) print(host, flags.output, minted);
     else await write(host, flags.write, minted);
   });

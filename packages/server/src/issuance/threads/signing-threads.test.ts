@@ -129,7 +129,7 @@ describe('signing threads', () => {
       outcome.kind === 'issued' ? [outcome.svid.serialNumber] : [],
     );
     expect(new Set(serials).size).toBe(496);
-  }, 150_000);
+  });
 
   it('forget the key of an authority that signs no more, and sign with none that they do not know', async () => {
     const { signer, certificate, notAfter } = await createAuthority();
@@ -163,7 +163,7 @@ describe('signing threads', () => {
       [3, 'unknown_authority'],
       [4, 'unknown_authority'],
     ]);
-  }, 150_000);
+  });
 
   it('that throw, exit or answer nonsense are replaced, and the main thread signs what they were signing', async () => {
     const authority = await createAuthority();
@@ -181,7 +181,7 @@ describe('signing threads', () => {
       await waitFor('its successor', () => started.ready === 1, LIMIT);
       await started.close();
     }
-  }, 150_000);
+  });
 
   it('that are silent are stopped, and that cannot start harm nobody', async () => {
     const authority = await createAuthority();
@@ -195,7 +195,7 @@ describe('signing threads', () => {
     await mute.close();
     const absent = await startThreads(1, { file: new URL('data:text/javascript,throw new Error()') });
     expectSigned(await issueBatch(authority, absent, requests(40)), authority);
-  }, 150_000);
+  });
 
   it('leave the signing to a key manager that lends no key, and end at once when they are closed', async () => {
     const authority = await createAuthority();
@@ -209,7 +209,7 @@ describe('signing threads', () => {
     await started.close();
     await refused;
     expect(started.ready).toBe(0);
-  }, 150_000);
+  });
 });
 
 it('of a machine are as many as its cores feed', () => {

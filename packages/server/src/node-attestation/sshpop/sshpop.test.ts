@@ -141,7 +141,7 @@ describe('sshpop proves', () => {
       expect(proven.agentId).toMatch(/^spiffe:\/\/example\.org\/spire\/agent\/sshpop\/[A-Za-z0-9_-]{43}$/);
       expect(proven).toMatchObject({ selectors: [], canReattest: true, hasConfiguredPath: false });
     },
-    60_000,
+    300_000,
   );
 
   it('a host by its name in the canonical domain', async () => {

@@ -195,7 +195,7 @@ describe.each(['rsa', 'ecc'])('the exchange recorded of a TPM with a DevID of ty
       }
     }
     expect(outcomes.refused).toBeGreaterThan(600);
-  }, 300_000);
+  });
 
   it('never confuses who reads its messages', async () => {
     const server = await attestor();
@@ -214,7 +214,7 @@ describe.each(['rsa', 'ecc'])('the exchange recorded of a TPM with a DevID of ty
         }
       }
     }
-  }, 300_000);
+  });
 });
 
 describe('the configuration of tpm_devid', () => {

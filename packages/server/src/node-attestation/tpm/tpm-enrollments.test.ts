@@ -2,6 +2,7 @@ import { FakeClock } from '@bonafide/testing/fake-clock';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { formatSelector, parseSelector } from '@bonafide/shared/registration/selector';
 import { describe, expect, it } from 'vitest';
+import { actorNamed } from '../../access/audited-actor.js';
 import type { AuditEvent } from '../../audit/audit-log.js';
 import { exampleEntry, exampleNode } from '../../store/example-records.js';
 import { DATABASES, useStores } from '../../store/store-fixtures.js';
@@ -13,6 +14,7 @@ import { formatTpmRecord, parseTpmRecord, type TpmRecord } from './tpm-record.js
 const trustDomain = parseTrustDomain('example.org');
 const [OLD, NEW, OTHER] = ['a', 'b', 'c'].map((digit) => digit.repeat(64)) as [string, string, string];
 const BY = 'uid:0';
+const BY_ACTOR = actorNamed(BY);
 const id = (hash: string): ReturnType<typeof tpmAgentId> => tpmAgentId(trustDomain, hash);
 const ALL = { size: 100, token: undefined };
 
@@ -60,8 +62,8 @@ describe.each(DATABASES)('what operators do about TPMs, on %s', (database) => {
     expect((await tpms.list(ALL)).items).toMatchObject([{ ekHash: OLD }]);
     expect(events).toEqual([
       {
-        ...{ event: 'tpm_enrolled', agentId: id(OLD), attestationType: 'tpm', findings: [] },
-        ...{ by: BY, reason: 'rack 7' },
+        ...{ event: 'tpm_enrolled', result: 'success', attestationType: 'tpm', revision: undefined },
+        ...{ actor: BY_ACTOR, reason: 'rack 7', subject: { agentId: id(OLD), ekHash: OLD } },
       },
     ]);
   });
@@ -78,7 +80,11 @@ describe.each(DATABASES)('what operators do about TPMs, on %s', (database) => {
       nextSerialNumber: undefined,
     });
     await expect(tpms.remove(OLD, BY)).rejects.toMatchObject({ reason: 'not_found' });
-    expect(events.at(-1)).toMatchObject({ event: 'tpm_removed', agentId: id(OLD), by: BY });
+    expect(events.at(-1)).toMatchObject({
+      event: 'tpm_removed',
+      subject: { agentId: id(OLD) },
+      actor: BY_ACTOR,
+    });
     expect(events).toHaveLength(2);
   });
 
@@ -122,7 +128,7 @@ describe.each(DATABASES)('what operators do about TPMs, on %s', (database) => {
     const named = [parseSelector(ekHash(OLD))];
     expect(await store.entries.count({ selectors: { named, match: 'superset' } })).toBe(1);
     expect(events.at(-1)).toMatchObject({
-      ...{ event: 'tpm_replaced', agentId: id(OLD), reason: `replaced by ${id(NEW)}` },
+      ...{ event: 'tpm_replaced', subject: { agentId: id(OLD) }, reason: `replaced by ${id(NEW)}` },
     });
   });
 
@@ -137,7 +143,7 @@ describe.each(DATABASES)('what operators do about TPMs, on %s', (database) => {
     });
     expect(await tpms.replace(OLD, NEW, BY)).toMatchObject({ movedEntries: 501 });
     expect(await store.entries.count({ parentId: id(NEW) })).toBe(501);
-  }, 120_000);
+  });
 
   it('replaces nothing by itself, and nothing that is not known', async () => {
     const { store, tpms, events } = await start();
@@ -156,7 +162,7 @@ describe.each(DATABASES)('what operators do about TPMs, on %s', (database) => {
     const { akPublic, ...rest } = parseTpmRecord(text);
     expect(akPublic).toBeUndefined();
     expect(rest).toEqual({ version: 1, ek: record.ek, expected: record.expected });
-    expect(events).toMatchObject([{ event: 'tpm_rekeyed', agentId: id(OLD), by: BY }]);
+    expect(events).toMatchObject([{ event: 'tpm_rekeyed', subject: { agentId: id(OLD) }, actor: BY_ACTOR }]);
     expect(await tpms.acceptedState(OLD)).toEqual(record.expected);
     await expect(tpms.acceptedState(NEW)).rejects.toMatchObject({ reason: 'not_found' });
   });

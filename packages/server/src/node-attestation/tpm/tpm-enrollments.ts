@@ -3,7 +3,8 @@ import { BonafideError, invalidArgument } from '@bonafide/shared/errors/bonafide
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
-import type { AuditEvent, AuditLog } from '../../audit/audit-log.js';
+import { actorNamed } from '../../access/audited-actor.js';
+import type { AuditEvent, AuditRecorder } from '../../audit/audit-log.js';
 import type { Page, PageRequest, Store } from '../../store/store.js';
 import type { TpmEnrollmentRecord } from '../../store/tpm-enrollment-record.js';
 import { moveEntries } from './move-entries.js';
@@ -14,13 +15,23 @@ interface TpmEnrollmentsOptions {
   readonly trustDomain: TrustDomain;
   readonly store: Store;
   readonly clock: Clock;
-  readonly audit: AuditLog;
+  readonly audit: AuditRecorder;
 }
 
 const LONGEST_NOTE_CHARACTERS = 512;
 
-/** Each is in the audit log, once it is done: when that cannot be written, the caller is told `unavailable`, and what was done stands. */
+interface Told {
+  readonly ekHash: string;
+  readonly by: string;
+  readonly reason?: string;
+  readonly revision?: number;
+  readonly audit: AuditRecorder | undefined;
+}
 
+/**
+ * Each is in the audit log, once it is done: when that cannot be written, the caller is told `unavailable`, and what was done stands.
+ * The `audit` that each may be given is that of the call by which it was asked for.
+ */
 export class TpmEnrollments {
   readonly #options: TpmEnrollmentsOptions;
 
@@ -29,14 +40,19 @@ export class TpmEnrollments {
   }
 
   /** @throws BonafideError `already_exists`, `invalid_argument`. */
-  async enroll(ekHash: string, note: string, by: string): Promise<TpmEnrollmentRecord> {
+  async enroll(
+    ekHash: string,
+    note: string,
+    by: string,
+    audit?: AuditRecorder,
+  ): Promise<TpmEnrollmentRecord> {
     if (note.length > LONGEST_NOTE_CHARACTERS) {
       throw invalidArgument(`note: is longer than ${LONGEST_NOTE_CHARACTERS} characters`);
     }
     const { store, clock } = this.#options;
     const enrollment = { ekHash, note, enrolledAt: clock.now() };
     await store.write(({ tpmEnrollments }) => tpmEnrollments.create(enrollment));
-    await this.#record('tpm_enrolled', { ekHash, by, reason: note });
+    await this.#record('tpm_enrolled', { ekHash, by, reason: note, audit });
     return enrollment;
   }
 
@@ -45,7 +61,7 @@ export class TpmEnrollments {
   }
 
   /** Its agent is banned with it. @returns the revision. @throws BonafideError `not_found`. */
-  async remove(ekHash: string, by: string): Promise<number> {
+  async remove(ekHash: string, by: string, audit?: AuditRecorder): Promise<number> {
     const revision = await this.#options.store.write(async (transaction) => {
       await transaction.tpmEnrollments.delete(ekHash);
       const node = await transaction.nodes.get(this.#agentId(ekHash));
@@ -60,7 +76,7 @@ export class TpmEnrollments {
       }
       return transaction.revision;
     });
-    await this.#record('tpm_removed', { ekHash, by });
+    await this.#record('tpm_removed', { ekHash, by, revision, audit });
     return revision;
   }
 
@@ -72,6 +88,7 @@ export class TpmEnrollments {
     oldEkHash: string,
     newEkHash: string,
     by: string,
+    audit?: AuditRecorder,
   ): Promise<{ readonly movedEntries: number; readonly revision: number }> {
     if (oldEkHash === newEkHash) throw invalidArgument('new_ek_hash: is the same as old_ek_hash');
     const { store, clock } = this.#options;
@@ -91,19 +108,26 @@ export class TpmEnrollments {
       }
       return { movedEntries: await moveEntries(entries, oldId, newId), revision };
     });
-    await this.#record('tpm_replaced', { ekHash: oldEkHash, by, reason: `replaced by ${newId}` });
+    const { revision } = replaced;
+    await this.#record('tpm_replaced', {
+      ekHash: oldEkHash,
+      by,
+      reason: `replaced by ${newId}`,
+      revision,
+      audit,
+    });
     return replaced;
   }
 
   /** The next attestation sets the key anew. @throws BonafideError `not_found`. */
-  async rekey(ekHash: string, by: string): Promise<void> {
+  async rekey(ekHash: string, by: string, audit?: AuditRecorder): Promise<void> {
     await this.#options.store.write(async ({ nodeProofs }) => {
       const proof = await nodeProofs.get(this.#agentId(ekHash));
       if (proof?.record === undefined) throw neverSeen(ekHash);
       const record = formatTpmRecord(forgetAttestationKey(parseTpmRecord(proof.record)));
       await nodeProofs.put({ ...proof, record });
     });
-    await this.#record('tpm_rekeyed', { ekHash, by });
+    await this.#record('tpm_rekeyed', { ekHash, by, audit });
   }
 
   /** What was accepted last. @throws BonafideError `not_found`. */
@@ -113,14 +137,11 @@ export class TpmEnrollments {
     return parseTpmRecord(proof.record).expected;
   }
 
-  async #record(
-    event: AuditEvent['event'],
-    { ekHash, ...told }: { readonly ekHash: string } & Pick<AuditEvent, 'by' | 'reason'>,
-  ): Promise<void> {
-    const { audit } = this.#options;
-    await audit.record({
-      ...{ event, agentId: this.#agentId(ekHash), attestationType: 'tpm', findings: [] },
-      ...told,
+  async #record(event: AuditEvent['event'], { ekHash, by, reason, revision, audit }: Told): Promise<void> {
+    const recorder = audit ?? this.#options.audit;
+    await recorder.record({
+      ...{ event, result: 'success', actor: actorNamed(by), attestationType: 'tpm', reason, revision },
+      subject: { agentId: this.#agentId(ekHash), ekHash },
     });
   }
 

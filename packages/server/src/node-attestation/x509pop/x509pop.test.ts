@@ -168,7 +168,7 @@ describe('x509pop proves', () => {
           () => true,
           () => false,
         ),
-      { limitMs: 30_000 },
+      { limitMs: 150_000 },
     );
   });
 });

@@ -17,6 +17,7 @@ import { appendAndNotify, logPosition, openLog, readLogAfter } from '../sql/chan
 import { DeliveryQueries } from '../sql/delivery.js';
 import { migrate } from '../sql/migrate.js';
 import { ServerIdLock } from '../server-id-lock.js';
+import type { WriteMeter } from '../metered-turn.js';
 import { SqlStore } from '../sql-store.js';
 import type { Store } from '../store.js';
 
@@ -38,6 +39,9 @@ export interface PostgresStoreOptions {
   readonly log: Logger;
   /** How many revisions the change log reaches back. */
   readonly keepRevisions?: number | undefined;
+  /** In the log, of one revision. */
+  readonly mostChanges?: number | undefined;
+  readonly meter?: WriteMeter | undefined;
   /** How often the log is looked at in case a notification was lost. */
   readonly pollMs?: number | undefined;
 }
@@ -47,7 +51,7 @@ export const DEFAULT_MAX_CONNECTIONS = 20;
 export const LEAST_CONNECTIONS = 3;
 const REPLICA_CONNECTIONS = 4;
 /** Of connections that listen; the server's ID follows. */
-const LISTENER_PREFIX = 'bonafide/';
+export const LISTENER_PREFIX = 'bonafide/';
 /** A peer that is gone never says farewell. */
 const CLOSE_LIMIT_MS = 5000;
 /** Longer than a server that was killed may linger in the database. */
@@ -89,7 +93,7 @@ async function openPrepared(
   replicaAccess: PostgresAccess | undefined,
   logId: string,
 ): Promise<Store> {
-  const { clock, log, pool = {}, serverId, keepRevisions, pollMs } = options;
+  const { clock, log, pool = {}, serverId, keepRevisions, mostChanges, meter, pollMs } = options;
   const maxConnections = Math.max(pool.maxConnections ?? DEFAULT_MAX_CONNECTIONS, LEAST_CONNECTIONS);
   const connect = (to: PostgresAccess, size: number, onTrouble: () => void): PostgresDatabase =>
     connectPostgres(to, { ...limitsOf(pool), maxConnections: size, onTrouble });
@@ -166,6 +170,8 @@ async function openPrepared(
       append: (transaction, committed) => appendAndNotify(transaction, committed, channel),
       announce: (own) => follower.committed(own),
       keepRevisions,
+      mostChanges,
+      meter,
       close: async () => {
         await started.stop();
         await follower.stop();

@@ -28,7 +28,7 @@ describe('a read replica', () => {
         );
         return seen.trim() === '1';
       };
-      await waitFor('a list from the replica', asked, { limitMs: 60_000 });
+      await waitFor('a list from the replica', asked, { limitMs: 150_000 });
       const page = { size: 10, token: undefined };
       await replica.kill9();
       expect((await store.entries.list({}, page)).items.map((entry) => entry.id)).toEqual([id]);

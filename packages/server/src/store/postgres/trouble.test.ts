@@ -10,7 +10,7 @@ import { usePostgres } from '../store-fixtures.js';
 import type { CommittedRevision } from '../store.js';
 
 const LIMIT_MS = 180_000;
-const WAIT = { limitMs: 90_000 };
+const WAIT = { limitMs: 150_000 };
 /** Of a database that gives no answer: seconds, not minutes, on a machine that is busy too. */
 const SOON_MS = 40_000;
 
@@ -104,7 +104,7 @@ describe('a PostgreSQL in trouble', () => {
         message: expect.stringContaining('nothing was changed: ') as string,
         retryAfterMs: 1000,
       });
-      expect(performance.now() - againMs).toBeLessThan(5000);
+      expect(performance.now() - againMs).toBeLessThan(30_000);
       thaw();
       await waitFor('the database to be back', () => store.connection.state.kind === 'connected', WAIT);
       await createEntry(store, '/b');

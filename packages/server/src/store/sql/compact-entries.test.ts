@@ -60,7 +60,7 @@ describe.each(DATABASES)('entries for the graph, on %s', (database) => {
     expect(loaded.sort(byId)).toEqual(expected);
     expect([...(await store.entries.getMany(ids))].sort(byId)).toEqual(expected);
     expect(new Set(loaded.map((entry) => entry.terms)).size).toBeLessThan(ENTRIES);
-  }, 120_000);
+  });
 
   it('are none where there are none', async () => {
     const store = await stores.open();

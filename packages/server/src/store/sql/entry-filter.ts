@@ -1,6 +1,7 @@
 /** The filter of a list of entries as conditions in SQL, each with the index that finds what fulfils it. */
 import { formatSelector } from '@bonafide/shared/registration/selector';
 import type { EntryFilter } from '../entry-record.js';
+import { isInRanges } from './id-ranges.js';
 import { flagIs, textIs, type Condition, type ListedTable } from './list-query.js';
 import { matchesNamed, type IndexedSet } from './sets.js';
 
@@ -24,6 +25,9 @@ export function conditionsOfEntries(filter: EntryFilter): readonly Condition[] {
   if (filter.isDownstream !== undefined) {
     conditions.push(flagIs(ENTRIES, 'is_downstream', filter.isDownstream, filter.isDownstream));
   }
+  // A few of the entries of one SPIFFE ID: nobody lists them by it alone.
+  if (filter.isAdmin !== undefined) conditions.push(flagIs(ENTRIES, 'is_admin', filter.isAdmin, false));
+  if (filter.under !== undefined) conditions.push(isInRanges(ENTRIES, 'spiffe_id', filter.under));
   if (filter.selectors !== undefined) {
     const { named, match } = filter.selectors;
     conditions.push(matchesNamed(SELECTORS, named.map(formatSelector), match));

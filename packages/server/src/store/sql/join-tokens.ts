@@ -27,6 +27,15 @@ export class JoinTokenStatements implements JoinTokenWriter {
     }
   }
 
+  async has(token: string): Promise<boolean> {
+    const row = await this.#db
+      .selectFrom('join_tokens')
+      .select('token_hash')
+      .where('token_hash', '=', hashOf(token))
+      .executeTakeFirst();
+    return row !== undefined;
+  }
+
   async spend(token: string): Promise<JoinToken | undefined> {
     // One statement: of two that race, the row lock lets one find it.
     const row = await this.#db

@@ -283,5 +283,5 @@ describe.each(DATABASES)('pages on %s', (database) => {
         for (const { id } of items) if (!lasting.includes(id)) await entries.delete(id);
       });
     }
-  }, 120_000);
+  });
 });

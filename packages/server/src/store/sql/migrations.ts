@@ -1,6 +1,8 @@
 /** Every step from an empty database to today's tables, in order; a released step is never edited, only followed by another. */
 import { sql, type Kysely, type Migration } from 'kysely';
+import { addAuditEvents } from './add-audit-events.js';
 import { addNodeAdmission } from './add-node-admission.js';
+import { addSelectorSightings } from './add-selector-sightings.js';
 
 export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001_registry': { up: createRegistry },
@@ -13,6 +15,8 @@ export const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0009_node_proofs': { up: addNodeProofs },
   '0010_tpm_enrollment': { up: addTpmEnrollment },
   '0011_node_admission': { up: addNodeAdmission },
+  '0012_selector_sightings': { up: addSelectorSightings },
+  '0013_audit_events': { up: addAuditEvents },
 };
 
 async function createRegistry(db: Kysely<unknown>): Promise<void> {

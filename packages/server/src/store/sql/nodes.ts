@@ -5,6 +5,7 @@ import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { Change } from '../change.js';
 import type { AttestedNode, NodeFilter, NodeReader, NodeWriter, Quarantine } from '../node-record.js';
 import type { Page, PageRequest } from '../store.js';
+import { isInRanges } from './id-ranges.js';
 import {
   chooseSource,
   countQuery,
@@ -90,6 +91,7 @@ function conditionsOf(filter: NodeFilter): readonly Condition[] {
   if (filter.expiresBefore !== undefined) {
     conditions.push(isBelow(NODES, 'expires_at', filter.expiresBefore.getTime()));
   }
+  if (filter.among !== undefined) conditions.push(isInRanges(NODES, 'agent_id', filter.among));
   if (filter.selectors !== undefined) {
     const { named, match } = filter.selectors;
     conditions.push(matchesNamed(SELECTORS, named.map(formatSelector), match));

@@ -22,6 +22,19 @@ export interface Schema {
   readonly delivery_answers: DeliveryAnswerRow;
   readonly tpm_enrollments: TpmEnrollmentRow;
   readonly node_admissions: NodeAdmissionRow;
+  readonly selector_sightings: {
+    readonly selector: string;
+    readonly agent_id: string;
+    readonly seen_at: number;
+  };
+  readonly audit_events: {
+    readonly server_id: string;
+    readonly seq: number;
+    readonly at: number;
+    readonly event: string;
+    readonly result: string;
+    readonly line: string;
+  };
 }
 
 /** One row: taking the next revision locks it, which makes revision order equal commit order. */

@@ -13,6 +13,8 @@ export interface BundlePublishingOptions {
   readonly ownBundle: () => TrustBundle | undefined;
   /** Hears of every change, of our bundle and perhaps of other things. @returns the way to unsubscribe. */
   readonly subscribe: (listener: () => void) => () => void;
+  /** Told of every attempt. */
+  readonly onAttempt?: ((publisher: string, isSuccess: boolean) => void) | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -52,7 +54,7 @@ async function keepPublished(
   unsubscribe();
 }
 
-interface Attempt extends Pick<BundlePublishingOptions, 'log'> {
+interface Attempt extends Pick<BundlePublishingOptions, 'log' | 'onAttempt'> {
   readonly backoff: Backoff;
   readonly signal: AbortSignal;
 }
@@ -61,17 +63,19 @@ interface Attempt extends Pick<BundlePublishingOptions, 'log'> {
 async function tryToPublish(
   publisher: BundlePublisher,
   bundle: TrustBundle,
-  { log, backoff, signal }: Attempt,
+  { log, backoff, onAttempt, signal }: Attempt,
 ): Promise<number> {
   const fields = { publisher: publisher.name, sequence_number: bundle.sequenceNumber };
   try {
     await publisher.publish(bundle, signal);
     backoff.reset();
+    onAttempt?.(publisher.name, true);
     log.debug(fields, 'Bundle published');
     return (bundle.refreshHintSeconds ?? DEFAULT_REFRESH_SECONDS) * 1000;
   } catch (error) {
     const waitMs = backoff.nextDelayMs();
     if (!signal.aborted) {
+      onAttempt?.(publisher.name, false);
       const retrySeconds = Math.round(waitMs / 1000);
       log.error({ ...fields, err: error, retrySeconds }, `cannot publish the bundle: ${errorMessage(error)}`);
     }

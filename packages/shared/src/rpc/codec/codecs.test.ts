@@ -313,7 +313,7 @@ describe('entry filters', () => {
         bySelectors: { selectors: [{ type: 'unix', value: 'uid:1' }], match: 'MATCH_SUPERSET' },
         byFederatesWith: { trustDomains: ['b.test', 'a.test'], match: 'MATCH_ANY' },
         byHint: { value: '' },
-        byDownstream: { value: false },
+        byDownstream: { value: true },
       }),
     ).toEqual({
       spiffeId: 'spiffe://example.org/web',
@@ -321,8 +321,12 @@ describe('entry filters', () => {
       selectors: { named: [{ type: 'unix', value: 'uid:1' }], match: 'superset' },
       federatesWith: { named: ['a.test', 'b.test'], match: 'any' },
       hint: '',
-      isDownstream: false,
+      isDownstream: true,
     });
+  });
+
+  it('look for entries of downstream servers only when told so, for SPIRE’s command line sends false when it was not asked', () => {
+    expect(decode({ byDownstream: { value: false } })).toEqual({});
   });
 
   it('refuse a match that names nothing, and a behavior that is not known', () => {

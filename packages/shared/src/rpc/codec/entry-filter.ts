@@ -27,6 +27,7 @@ export function entryFilterFromProto(filter: Filter | null): EntryFilter {
     ...(filter.bySelectors && { selectors: selectorFilterFromProto(filter.bySelectors) }),
     ...(filter.byFederatesWith && { federatesWith: trustDomainFilterFromProto(filter.byFederatesWith) }),
     ...(filter.byHint && { hint: textFromProto('by_hint', filter.byHint.value, MAX_HINT_BYTES) }),
-    ...(filter.byDownstream && { isDownstream: filter.byDownstream.value }),
+    // SPIRE's servers look for `true` alone, and its command line always sends the field.
+    ...(filter.byDownstream?.value === true && { isDownstream: true }),
   };
 }

@@ -66,7 +66,7 @@ describe('messages of the tpm attestor', () => {
         { numRuns: 2_500 },
       );
     },
-    120_000,
+    300_000,
   );
 
   it('are read as they were written', () => {

@@ -10,7 +10,7 @@ import { bundleFromProto, tokenAuthoritiesFromProto } from '@bonafide/shared/rpc
 import type { JWTKey__Output } from '@bonafide/shared/rpc/gen/spire/api/types/JWTKey';
 import type { TokenAuthority, TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { unixSeconds, type Clock } from '@bonafide/shared/runtime/clock';
-import { checkAuthorities } from '../../../trust-bundle/check-authorities.js';
+import { checkAuthorities } from '@bonafide/shared/bundle/check-authorities';
 import type { X509AuthorityRequest } from '../upstream-authority.js';
 import { ParentConnection, type ParentClients } from './parent-connection.js';
 import type { WorkloadIdentity } from './read-workload-identity.js';
