@@ -14,7 +14,7 @@ const listing = {
 describe('a listing', () => {
   it('is a table on a terminal, its headings in bold, and what strangers sent does nothing to it', () => {
     const shown = listingText(createRecordedHost({ terminal: true }), listing);
-    expect(shown).toContain('\u001B[1m Name');
+    expect(shown).toContain('\u001B[1mName\u001B[22m');
     expect(shown).toMatch(/│ web +│ one +│\n│ +│ two +│\n/);
     expect(shown).toContain('evil\uFFFD[31m\uFFFD\uFFFD');
     expect(shown).not.toMatch(/\u001B\[31m|\r|\u202E/);

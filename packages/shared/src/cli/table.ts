@@ -14,12 +14,18 @@ interface Listing {
 /** Ends with a line break. */
 export function listingText(host: CommandHost, { headings, plain, rows }: Listing): string {
   if (!isTerminal(host, 'stdout') || rows.length === 0) return plain();
+  const emphasis = showsColour(host, 'stdout') ? bold : (text: string) => text;
+  // No styles of the table's own: whether they show depends on this process's surroundings, not on the host's.
   const table = new Table({
-    head: headings.map(harmless),
-    style: { head: showsColour(host, 'stdout') ? ['bold'] : [], border: [], compact: true },
+    head: headings.map((heading) => emphasis(harmless(heading))),
+    style: { head: [], border: [], compact: true },
   });
   table.push(...rows.map((cells) => cells.map(harmless)));
   return `${table.toString()}\n`;
+}
+
+function bold(text: string): string {
+  return `\u001B[1m${text}\u001B[22m`;
 }
 
 /** Cells can hold what a stranger sent, and a terminal obeys control characters. */
