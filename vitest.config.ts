@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // Tests run from the TypeScript sources; programs that tests start as processes run from dist.
@@ -7,6 +8,8 @@ const conditions = ['@bonafide/source', 'node', 'default'];
 const ALL = ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts'];
 /** They take all that the machine has, for as long as they run: after the others, and one by one. */
 const ALONE = ['test/faults/workload-flood.test.ts', 'test/faults/fifty-uids.test.ts'];
+/** Two for every core: most of the time tests wait, for processes that start and for clocks. */
+const WORKERS = 2 * availableParallelism();
 const NEVER = ['**/dist/**', '**/node_modules/**'];
 
 export default defineConfig({
@@ -16,12 +19,11 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        // One for every core: many tests wait for processes, and the machine for them.
         test: {
           name: 'all',
           include: ALL,
           exclude: [...NEVER, ...ALONE],
-          maxWorkers: '100%',
+          maxWorkers: WORKERS,
           sequence: { groupOrder: 0 },
         },
       },

@@ -1,6 +1,7 @@
 // Every test, from a fresh clone on: `npm test`. Ends with the line `N passed, N failed`.
-import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { bundlePrograms } from './package/bundle.mjs';
@@ -24,14 +25,46 @@ try {
   const programs = join(folder, 'programs');
   // What is delivered is what is tested; and it starts in half the time of one file a module.
   await bundlePrograms(programs);
+  const status = await runVitest(['run', ...reporters(report), ...process.argv.slice(2)], programs);
+  process.exitCode = 1;
+  if (existsSync(report)) {
+    const { passed, failed } = sayHowItWent(JSON.parse(readFileSync(report, 'utf8')));
+    if (status === 0 && failed === 0 && passed > 0) process.exitCode = 0;
+  } else {
+    console.log('the tests did not come to their end: see above');
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function reporters(report) {
+  const hangs = join(root, 'scripts', 'test', 'hang-reporter.mjs');
+  return ['--reporter=default', `--reporter=${hangs}`, '--reporter=json', `--outputFile.json=${report}`];
+}
+
+/** In a process group of its own, so that nothing of it is left when it ended, however it did. */
+async function runVitest(args, programs) {
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...process.argv.slice(2)], {
+  const child = spawn(process.execPath, [vitest, ...args], {
     cwd: root,
+    detached: true,
     env: { ...process.env, BONAFIDE_PROGRAMS: programs },
-    stdio: 'inherit',
+    stdio: ['ignore', 'inherit', 'inherit'],
   });
-  const counts = JSON.parse(readFileSync(report, 'utf8'));
+  const endAll = (signal) => {
+    try {
+      process.kill(-child.pid, signal);
+    } catch (error) {
+      if (error.code !== 'ESRCH') throw error;
+    }
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => endAll(signal));
+  const [status] = await once(child, 'exit');
+  endAll('SIGKILL');
+  return status;
+}
+
+function sayHowItWent(counts) {
   const skipped = counts.numPendingTests + counts.numTodoTests;
   // A file that could not be loaded, or a hook of which failed, counts as a failure although none of its tests did.
   const unrun = counts.testResults.filter(
@@ -43,9 +76,7 @@ try {
   console.log(
     `${counts.numPassedTests} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`,
   );
-  process.exitCode = status === 0 && failed === 0 && counts.numPassedTests > 0 ? 0 : 1;
-} finally {
-  rmSync(folder, { recursive: true, force: true });
+  return { passed: counts.numPassedTests, failed };
 }
 
 /** A line a group of tests: its name says what its tests need, for example root or Go. */

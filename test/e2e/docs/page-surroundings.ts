@@ -35,7 +35,7 @@ function findProgram(name: string): string | undefined {
 export class PageSurroundings implements AsyncDisposable {
   /** The reader's folder. */
   readonly folder: string;
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: Record<string, string>;
   readonly #outer: TemporaryDirectory;
   readonly #replacements = new Map<string, string>();
   readonly #things: AsyncDisposable[] = [];
@@ -104,6 +104,7 @@ export class PageSurroundings implements AsyncDisposable {
       const device = await launchSwtpm({ directory: this.#outer.join('tpm') });
       this.#things.push({ [Symbol.asyncDispose]: () => device.stop() });
       this.#replacements.set(tpm, device.path);
+      this.environment['TPM2TOOLS_TCTI'] = `swtpm:path=${device.socketPath}`;
     }
   }
 
