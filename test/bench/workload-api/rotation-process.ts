@@ -29,7 +29,7 @@ const entries = Array.from({ length: Number(svids) }, (_, index) =>
 const common = { clock: systemClock, log: silentLogger };
 using signer = new ForkedSigner(TRUST_DOMAIN);
 const cache = new SvidCache({ ...common, trustDomain: TRUST_DOMAIN, maximumSvids: entries.length });
-const files = new SvidFiles({ directory, log: silentLogger });
+const files = new SvidFiles({ ...common, directory });
 const renewal = new SvidRenewal({
   ...common,
   cache,

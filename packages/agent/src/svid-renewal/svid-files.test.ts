@@ -1,7 +1,8 @@
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
-import { systemClock } from '@bonafide/shared/runtime/clock';
+import { systemClock, type Clock } from '@bonafide/shared/runtime/clock';
+import { FakeClock } from '@bonafide/testing/fake-clock';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { TestAuthority } from '@bonafide/testing/test-authority';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -17,6 +18,7 @@ afterEach(() => {
   directory.remove();
 });
 
+const LONGEST_PAUSE_MS = 60_000;
 const authority = await TestAuthority.create('example.org');
 
 async function stored(entryId: string, notAfter?: Date): Promise<StoredSvid> {
@@ -25,14 +27,15 @@ async function stored(entryId: string, notAfter?: Date): Promise<StoredSvid> {
   return { entryId, contentKey: 'k', svid };
 }
 
-async function open(): Promise<SvidFiles> {
-  const files = new SvidFiles({ directory: folder, log: silentLogger });
+async function open(clock: Clock = systemClock): Promise<SvidFiles> {
+  const files = new SvidFiles({ directory: folder, clock, log: silentLogger });
   await files.load(systemClock.now());
   return files;
 }
 
 async function reload(): Promise<readonly StoredSvid[]> {
-  return new SvidFiles({ directory: folder, log: silentLogger }).load(systemClock.now());
+  const files = new SvidFiles({ directory: folder, clock: systemClock, log: silentLogger });
+  return files.load(systemClock.now());
 }
 
 async function onlyFile(): Promise<string> {
@@ -122,6 +125,44 @@ describe('SvidFiles', () => {
     files.save({ ...a, svid: { ...a.svid, privateKey: b.svid.privateKey } });
     await files.flush();
     expect(await reload()).toEqual([]);
+  });
+
+  it('tries again to write what could not be written, unless it was released or overtaken meanwhile', async () => {
+    const clock = new FakeClock();
+    const files = await open(clock);
+    const later = new Date(systemClock.now().getTime() + 3_600_000);
+    const [first, second] = [await stored('a'), await stored('a', later)];
+    await rename(folder, `${folder}-away`);
+    for (const svid of [first, await stored('b'), await stored('c')]) files.save(svid);
+    await files.flush();
+    files.save(second);
+    files.remove('c');
+    await files.flush();
+    expect(clock.pendingTimers).toBe(1);
+    await clock.advance(LONGEST_PAUSE_MS);
+    await files.flush();
+
+    await rename(`${folder}-away`, folder);
+    expect(await readdir(folder)).toEqual([]);
+    await clock.advance(LONGEST_PAUSE_MS);
+    await files.flush();
+    const loaded = (await reload()).toSorted((one, other) => one.entryId.localeCompare(other.entryId));
+    expect(loaded.map(({ entryId }) => entryId)).toEqual(['a', 'b']);
+    expect(loaded[0]?.svid.certificateChain).toEqual(second.svid.certificateChain);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('does not bring back what was cleared while it could not be written', async () => {
+    const clock = new FakeClock();
+    const files = await open(clock);
+    await rename(folder, `${folder}-away`);
+    files.save(await stored('a'));
+    await files.flush();
+    await rename(`${folder}-away`, folder);
+    await files.clear();
+    await clock.advance(LONGEST_PAUSE_MS);
+    await files.flush();
+    expect(await readdir(folder)).toEqual([]);
   });
 
   it('removes left-overs of a write that a crash cut short', async () => {

@@ -6,6 +6,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { exportPkcs8, exportSpki, importPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
 import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
+import { Backoff } from '@bonafide/shared/runtime/backoff';
+import type { Clock, Timer } from '@bonafide/shared/runtime/clock';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { createPrivateDirectory, writeFileAtomic } from '@bonafide/shared/runtime/private-file';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
@@ -30,20 +32,36 @@ const fileSchema = z.strictObject({
 const EXTENSION = '.json';
 /** Writing waits on the disk in the thread pool that signing needs too; so it takes little of it. */
 const WRITERS = 2;
+/** A disk that is full now may have room in a minute, and an agent that restarts meanwhile would have to be issued all of them again. */
+const RETRY = { initialMs: 2_000, maximumMs: 60_000 };
+
+interface SvidFilesOptions {
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
 
 export class SvidFiles {
   readonly #directory: string;
+  readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #backoff = new Backoff(RETRY);
   /** What is to be written or, if undefined, deleted; the latest wish for an entry wins. */
   readonly #wishes = new Map<string, StoredSvid | undefined>();
   /** Entries whose file is being written: two writers on one file could end in the wrong order. */
   readonly #busy = new Set<string>();
+  /** What could not be written, and has not been overtaken by another wish. */
+  readonly #failed = new Map<string, StoredSvid>();
+  /** Each is complained of once, however often it is tried. */
+  readonly #complainedOf = new WeakSet<StoredSvid>();
+  #retry: Timer | undefined;
   #writers = 0;
   #idle: Promise<void> = Promise.resolve();
   #finishIdle: () => void = () => undefined;
 
-  constructor({ directory, log }: { readonly directory: string; readonly log: Logger }) {
+  constructor({ clock, directory, log }: SvidFilesOptions) {
     this.#directory = directory;
+    this.#clock = clock;
     this.#log = log;
   }
 
@@ -72,7 +90,7 @@ export class SvidFiles {
     return loaded;
   }
 
-  /** Returns at once; a failure to write is logged, since the SVID is good without it. */
+  /** Returns at once; a failure to write is logged and tried again, since the SVID is good without it. */
   save(stored: StoredSvid): void {
     this.#wish(stored.entryId, stored);
   }
@@ -84,16 +102,18 @@ export class SvidFiles {
   /** Deletes every file, for an agent that has lost its right to hold them. */
   async clear(): Promise<void> {
     this.#wishes.clear();
+    this.#failed.clear();
     await this.flush();
     for (const name of await readdir(this.#directory)) await this.#unlink(join(this.#directory, name));
   }
 
-  /** Resolves once everything asked for so far is on disk. */
+  /** Resolves once everything asked for so far is on disk, or could not be written: it is tried again later. */
   flush(): Promise<void> {
     return this.#idle;
   }
 
   #wish(entryId: string, stored: StoredSvid | undefined): void {
+    this.#failed.delete(entryId);
     this.#wishes.set(entryId, stored);
     if (this.#writers >= WRITERS) return;
     if (this.#writers === 0) {
@@ -110,20 +130,36 @@ export class SvidFiles {
       const [entryId, stored] = next;
       this.#busy.add(entryId);
       const path = join(this.#directory, fileName(entryId));
-      try {
-        if (stored === undefined) await this.#unlink(path);
-        else await writeFileAtomic(path, formatStoredSvid(stored));
-      } catch (error) {
-        this.#log.warn(
-          { entryId },
-          `cannot keep an SVID on disk, it lives in memory only: ${errorMessage(error)}`,
-        );
-      }
+      if (stored === undefined) await this.#unlink(path);
+      else await this.#keep(path, stored);
       this.#busy.delete(entryId);
     }
     this.#writers -= 1;
-    if (this.#writers === 0) this.#finishIdle();
+    if (this.#writers > 0) return;
+    this.#finishIdle();
+    if (this.#failed.size === 0) this.#backoff.reset();
+    else this.#retry ??= this.#clock.schedule(this.#backoff.nextDelayMs(), this.#tryAgain);
   }
+
+  async #keep(path: string, stored: StoredSvid): Promise<void> {
+    const { entryId } = stored;
+    try {
+      await writeFileAtomic(path, formatStoredSvid(stored));
+    } catch (error) {
+      if (!this.#wishes.has(entryId)) this.#failed.set(entryId, stored);
+      if (this.#complainedOf.has(stored)) return;
+      this.#complainedOf.add(stored);
+      this.#log.warn(
+        { entryId },
+        `cannot keep an SVID on disk, it lives in memory only: ${errorMessage(error)}`,
+      );
+    }
+  }
+
+  readonly #tryAgain = (): void => {
+    this.#retry = undefined;
+    for (const stored of [...this.#failed.values()]) this.save(stored);
+  };
 
   #nextWish(): [string, StoredSvid | undefined] | undefined {
     for (const wish of this.#wishes) {

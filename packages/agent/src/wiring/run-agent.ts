@@ -99,7 +99,7 @@ export async function runAgent(config: AgentConfig, surroundings: AgentSurroundi
   const { connection, explain, keeper, prover, rebootstrap, reportFailure, trust } = side;
   const files = keepsKeys
     ? {
-        svids: new SvidFiles({ directory: join(keyDirectory, 'svids'), log }),
+        svids: new SvidFiles({ directory: join(keyDirectory, 'svids'), clock, log }),
         state: new StateFile({ path: join(dataDirectory, 'authorized-entries.state'), clock, log }),
       }
     : undefined;
