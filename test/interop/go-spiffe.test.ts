@@ -1,6 +1,5 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -17,9 +16,9 @@ import { launchServer, type LaunchedServer } from '@bonafide/testing/launch-serv
 import { runProcess } from '@bonafide/testing/run-command';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { waitFor } from '@bonafide/testing/wait-for';
+import { buildGoProgram, missingForGo } from './go-program.js';
 
-const source = join(import.meta.dirname, 'go-spiffe');
-const hasGo = spawnSync('go', ['version']).status === 0;
+const missing = missingForGo();
 
 const GO = 'spiffe://example.org/go';
 const TYPESCRIPT = 'spiffe://example.org/typescript';
@@ -31,7 +30,7 @@ interface Update {
   readonly trustDomains: readonly string[];
 }
 
-describe.runIf(hasGo)('go-spiffe (needs go on the PATH)', () => {
+describe.skipIf(missing !== undefined)(`go-spiffe (needs ${missing ?? 'nothing more'})`, () => {
   let directory: TemporaryDirectory;
   let server: LaunchedServer;
   let agent: LaunchedAgent;
@@ -40,8 +39,7 @@ describe.runIf(hasGo)('go-spiffe (needs go on the PATH)', () => {
 
   beforeAll(async () => {
     directory = createTemporaryDirectory();
-    program = directory.join('workload');
-    execFileSync('go', ['build', '-o', program, '.'], { cwd: source, stdio: 'inherit' });
+    program = buildGoProgram(directory);
     server = await launchServer({ directory: directory.path });
     agent = await launchAgent({ server, directory: directory.path });
     environment = { SPIFFE_ENDPOINT_SOCKET: agent.address };
