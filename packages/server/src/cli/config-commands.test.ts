@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { describe, expect, it } from 'vitest';
@@ -127,6 +127,27 @@ describe('config of the server', () => {
     expect((await run('validate', '--config', from)).stderr).toMatch(
       /only one plugin_data or plugin_data_file/,
     );
+  });
+
+  it('warns of secrets in the file that holds them', async () => {
+    using folder = createTemporaryDirectory();
+    const from = join(folder.path, 'server.conf');
+    const data = join(folder.path, 'keys.conf');
+    const declared = `UpstreamAuthority "vault" { plugin_data_file = ${JSON.stringify(data)} }`;
+    writeFileSync(from, `server { trust_domain = "example.org" }\nplugins {\n  ${declared}\n}\n`, {
+      mode: 0o644,
+    });
+    writeFileSync(data, 'vault_addr = "https://vault.example.org"\ntoken_auth { token = "hunter2" }\n');
+    for (const [mode, expected] of [
+      [0o600, ''],
+      [
+        0o644,
+        `Warning: ${data} holds secrets (plugins.UpstreamAuthority.vault.token_auth.token) and everybody may read it; run chmod o-r ${data}\n`,
+      ],
+    ] as const) {
+      chmodSync(data, mode);
+      expect(await run('validate', '--config', from)).toMatchObject({ code: 0, stderr: expected });
+    }
   });
 
   it('names the program for a file of an agent', async () => {

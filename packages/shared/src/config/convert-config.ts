@@ -29,7 +29,7 @@ export async function convertConfig(
     );
   }
   const options = { overrides: [], hints: [], warn: undefined };
-  const expected: unknown = await parseSpireFile(file, source, schema, translation, options);
+  const { config: expected } = await parseSpireFile(file, source, schema, translation, options);
   const { root, changed, dropped, ignored } = await translateSpireFile(file, source, schema, translation);
   const left = ignored.map(({ path, at, why }) => `${path} (${placeText(at)}): ${why}`);
   const remarks = [

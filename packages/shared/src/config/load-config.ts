@@ -12,7 +12,7 @@ import { expandEnvironment, type Expansion } from './expand-environment.js';
 import { nearestNode } from './problem-node.js';
 import { readConfigFile } from './read-config-file.js';
 import { schemaProblems, type SchemaProblem } from './schema-problems.js';
-import { parseSpireFile } from './spire/spire-file.js';
+import { parseSpireFile, type ParsedFile } from './spire/spire-file.js';
 import type { SpireTranslation } from './spire/spire-rules.js';
 
 export interface LoadConfigOptions {
@@ -38,22 +38,24 @@ export async function loadConfig<S extends z.ZodType>(
   options: LoadConfigOptions = {},
 ): Promise<z.output<S>> {
   const source = await readConfigFile(path);
-  const config = await parseEitherForm(path, source, schema, options);
-  await warnOfSecrets(path, config, options);
-  return config;
+  const parsed = await parseEitherForm(path, source, schema, options);
+  await warnOfSecrets(parsed, options);
+  return parsed.config;
 }
 
 async function warnOfSecrets(
-  path: string,
-  config: unknown,
+  { config, fileOf }: ParsedFile<unknown>,
   { warn, overrides = [] }: LoadConfigOptions,
 ): Promise<void> {
+  if (warn === undefined) return;
   const flags = new Set(overrides.map((override) => override.path.join('.')));
   const secrets = secretKeysIn(config).filter((key) => !flags.has(key));
-  if (secrets.length === 0 || warn === undefined) return;
-  const { mode } = await stat(path);
-  if ((mode & constants.S_IROTH) === 0) return;
-  warn(`${path} holds secrets (${secrets.join(', ')}) and everybody may read it; run chmod o-r ${path}`);
+  for (const file of new Set(secrets.map(fileOf))) {
+    const { mode } = await stat(file);
+    if ((mode & constants.S_IROTH) === 0) continue;
+    const keys = secrets.filter((key) => fileOf(key) === file).join(', ');
+    warn(`${file} holds secrets (${keys}) and everybody may read it; run chmod o-r ${file}`);
+  }
 }
 
 async function parseEitherForm<S extends z.ZodType>(
@@ -61,8 +63,10 @@ async function parseEitherForm<S extends z.ZodType>(
   source: string,
   schema: S,
   options: LoadConfigOptions,
-): Promise<z.output<S>> {
-  if (configForm(path, source) === 'own') return parseConfig(path, source, schema, options);
+): Promise<ParsedFile<z.output<S>>> {
+  if (configForm(path, source) === 'own') {
+    return { config: parseConfig(path, source, schema, options), fileOf: () => path };
+  }
   if (options.spire === undefined) {
     throw invalidArgument(`${path} is in SPIRE's HCL format, which is not read here; write YAML or JSON`);
   }

@@ -19,6 +19,12 @@ export interface SpireFileOptions {
   readonly warn: ((text: string) => unknown) | undefined;
 }
 
+export interface ParsedFile<T> {
+  readonly config: T;
+  /** Where a key of `config`, dotted, was read: the file itself or a `plugin_data_file`. */
+  readonly fileOf: (key: string) => string;
+}
+
 /** @throws BonafideError `invalid_argument` with every problem and its line. */
 export async function parseSpireFile<S extends z.ZodType>(
   file: string,
@@ -26,7 +32,7 @@ export async function parseSpireFile<S extends z.ZodType>(
   schema: S,
   translation: SpireTranslation,
   { overrides, hints, warn }: SpireFileOptions,
-): Promise<z.output<S>> {
+): Promise<ParsedFile<z.output<S>>> {
   const translated = await translateFile(file, source, schema, translation);
   const root = withOverrides(translated.root, overrides);
   const result = schema.safeParse(root);
@@ -40,7 +46,7 @@ export async function parseSpireFile<S extends z.ZodType>(
   ];
   if (!result.success || problems.length > 0) throw configError(file, [...withoutEchoes(problems), ...hints]);
   if (translated.ignored.length > 0) warn?.(ignoredText(file, translated.ignored));
-  return result.data;
+  return { config: result.data, fileOf: (key) => translated.placeOf(key.split('.'))?.file ?? file };
 }
 
 /** What our own file would say. @throws BonafideError `invalid_argument` for what cannot be translated. */
