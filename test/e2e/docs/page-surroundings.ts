@@ -11,6 +11,7 @@ import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/tes
 import { findEnvoy } from '../../interop/envoy-program.js';
 import { findHelm } from '../../interop/helm-program.js';
 import { root, type PageSettings } from './read-document.js';
+import { makeSpireDataFolder } from './spire-data-folder.js';
 
 const FINDERS: Readonly<Record<string, () => string | undefined>> = { envoy: findEnvoy, helm: findHelm };
 /** Where programs look when nothing else is said. */
@@ -83,13 +84,21 @@ export class PageSurroundings implements AsyncDisposable {
     this.#outer.remove();
   }
 
-  async #addThings({ folders = [], needs = [], ports = [], postgres, tpm }: PageSettings): Promise<void> {
+  async #addThings({
+    folders = [],
+    needs = [],
+    ports = [],
+    postgres,
+    spire,
+    tpm,
+  }: PageSettings): Promise<void> {
     for (const port of ports) this.#replacements.set(String(port), String(await findFreePort()));
     for (const folder of [...SOCKET_FOLDERS, ...folders]) {
       const here = this.#outer.join(folder.replace(/^\/(tmp\/)?/, ''));
       this.#replacements.set(folder, here);
       if (!SOCKET_FOLDERS.includes(folder)) mkdirSync(here, { recursive: true });
     }
+    if (spire !== undefined) await makeSpireDataFolder(this.translate(spire));
     for (const name of needs) this.#link(findProgram(name), name);
     if (postgres !== undefined) {
       mkdirSync(this.#outer.join('database'));

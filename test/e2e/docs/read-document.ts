@@ -28,6 +28,8 @@ export interface PageSettings {
   readonly postgres?: string;
   /** The device that is replaced by a software TPM. */
   readonly tpm?: string;
+  /** One of the folders: the data folder of a SPIRE server. */
+  readonly spire?: string;
   /** Programs without which the page is not run. */
   readonly needs?: readonly string[];
 }
