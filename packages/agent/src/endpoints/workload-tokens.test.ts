@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { credentials } from '@grpc/grpc-js';
 import { readJwkSet } from '@bonafide/shared/bundle/jwk-set';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
@@ -269,8 +270,9 @@ describe('tokens of a caller with several identities', () => {
 });
 
 it('a call that ends before its malformed request was looked at takes nothing with it', async () => {
-  let attested = 0;
+  let [begun, attested] = [0, 0];
   const client = await serve(STRICT, async (held, { signal }) => {
+    begun += 1;
     await waitFor('the caller to hang up', () => signal.aborted);
     held.close();
     attested += 1;
@@ -288,10 +290,11 @@ it('a call that ends before its malformed request was looked at takes nothing wi
     { metadata: HEADER, signal: end.signal },
   );
   const ended = expect(stream.next()).rejects.toMatchObject({ reason: 'cancelled' });
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await waitFor('the caller to be looked at', () => begun === 1);
   end.abort();
   await ended;
   await waitFor('the call to end', () => attested === 1);
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  // A rejection that nobody handles is told at the end of its turn.
+  await nextTurn();
   expect(rejections).toEqual([]);
 });
