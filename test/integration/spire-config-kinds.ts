@@ -27,7 +27,9 @@ export async function load(
   { schema, translation }: Kind,
   warn?: (text: string) => void,
 ): Promise<unknown> {
-  return parseSpireFile('spire.conf', text, schema, translation, { overrides: [], hints: [], warn });
+  const options = { overrides: [], hints: [], warn };
+  const { config } = await parseSpireFile('spire.conf', text, schema, translation, options);
+  return config;
 }
 
 export async function expectSameAfterConversion(text: string, kind: Kind): Promise<void> {
