@@ -7,6 +7,7 @@ import { pollEntries } from '@bonafide/agent/sync/poll-entries';
 import { watchEntries } from '@bonafide/agent/sync/watch-entries';
 import type { AuthorizedChange } from '@bonafide/agent/svid-cache/authorized-change';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
+import { isAborted } from '@bonafide/shared/runtime/is-aborted';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import type { TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
@@ -94,7 +95,7 @@ export class SimulatedAgent {
 
   async #live(manner: Manner, caughtUp: () => void, signal: AbortSignal): Promise<void> {
     const { connection, counters } = this.#options;
-    for (let failures = 0; !isOver(signal);) {
+    for (let failures = 0; !isAborted(signal);) {
       const channel = connection.channel();
       const applied = (change: AuthorizedChange): void => {
         failures = 0;
@@ -105,7 +106,7 @@ export class SimulatedAgent {
         if (manner === 'poll') await this.#poll(applied, signal);
         else await this.#watch(channel, applied, signal);
       } catch (error) {
-        if (isOver(signal)) return;
+        if (isAborted(signal)) return;
         counters.failed(error);
         connection.discard(connection.channel());
         const delayMs = manner === 'poll' ? POLL_INTERVAL_MS : pauseMs(failures, error);
@@ -178,9 +179,4 @@ export function digestOf(ids: readonly string[]): string {
     .update([...ids].sort().join())
     .digest('hex')
     .slice(0, 16);
-}
-
-/** A function, because the answer changes while something is awaited. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { BonafideError, errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
+import { isAborted } from '@bonafide/shared/runtime/is-aborted';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 
 interface ChildCommand {
@@ -75,7 +76,7 @@ export class SupervisedChild {
         'the program ended; starting it again',
       );
       await sleep(clock, delayMs, signal).catch(() => undefined); // ends when stopped
-      if (isOver(signal)) return code;
+      if (isAborted(signal)) return code;
     }
   }
 
@@ -113,8 +114,4 @@ export class SupervisedChild {
       grace?.cancel();
     }
   }
-}
-
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

@@ -3,6 +3,7 @@ import { errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error'
 import { Alarm } from '@bonafide/shared/runtime/alarm';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
+import { isAborted } from '@bonafide/shared/runtime/is-aborted';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { FolderLock } from '../svid-store/folder-lock.js';
 import { VersionedFolder } from '../svid-store/versioned-folder.js';
@@ -167,7 +168,7 @@ export class Helper {
           continue;
         }
       } catch (error) {
-        if (isOver(signal)) return;
+        if (isAborted(signal)) return;
         if (!hasReason(error, 'cancelled')) why = errorMessage(error);
       }
       if (clock.monotonicMs() - startedMs > RETRY.maximumMs) backoff.reset();
@@ -197,7 +198,7 @@ export class Helper {
         backoff.reset();
         this.#options.onWritten?.();
       } catch (error) {
-        if (isOver(signal)) return;
+        if (isAborted(signal)) return;
         this.#health = 'failing';
         const delayMs = backoff.nextDelayMs();
         log.error({ directory: this.directory, retryInMs: Math.round(delayMs) }, errorMessage(error));
@@ -240,9 +241,4 @@ export class Helper {
       throw error;
     }
   }
-}
-
-/** TypeScript takes it for settled that a signal which was not aborted is not now. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

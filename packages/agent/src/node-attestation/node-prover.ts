@@ -4,6 +4,7 @@ import { isAgentRefusal } from '@bonafide/shared/rpc/agent-refusal';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
+import { isAborted } from '@bonafide/shared/runtime/is-aborted';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { retryPauseMs } from '../agent-identity/retry-pause.js';
 import type { ServerChannel, ServerChannels } from '../agent-identity/server-connection.js';
@@ -61,15 +62,15 @@ export class NodeProver {
     const { clock, connection, explain, log, random } = this.#options;
     const backoff = new Backoff({ ...RETRY, random });
     let refusals = 0;
-    while (!isOver(signal)) {
+    while (!isAborted(signal)) {
       this.#isWanted = false;
       const channel = connection.channel();
       try {
         await this.#prove(channel, AbortSignal.any([signal, channel.superseded]));
         return;
       } catch (error) {
-        if (isOver(signal)) return;
-        if (isOver(channel.superseded)) continue;
+        if (isAborted(signal)) return;
+        if (isAborted(channel.superseded)) continue;
         this.#options.onProof?.('failed');
         const cause = error instanceof ProofRefused ? error.cause : error;
         if (error instanceof ProofRefused) {
@@ -108,9 +109,4 @@ export class NodeProver {
     }
     return error instanceof BonafideError && isAgentRefusal(error.reason);
   }
-}
-
-/** A function, because the answer changes while something is awaited. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

@@ -4,6 +4,7 @@ import type { RegistrationEntry } from '@bonafide/shared/registration/registrati
 import { formatSelector, type Selector } from '@bonafide/shared/registration/selector';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
+import { isAborted } from '@bonafide/shared/runtime/is-aborted';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 
 interface SelectorSightingsOptions {
@@ -55,11 +56,11 @@ export class SelectorSightings {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#options;
     let pauseMs = FIRST_PAUSE_MS;
-    while (!isOver(signal) && !this.#isOff) {
+    while (!isAborted(signal) && !this.#isOff) {
       await this.#alarm.wait(undefined, signal);
       if (this.#pending.size === 0) continue;
       await sleep(clock, pauseMs * (1 + random()), signal).catch(() => undefined); // the loop ends with its signal
-      if (isOver(signal)) return;
+      if (isAborted(signal)) return;
       await this.#report(signal);
       pauseMs = PAUSE_MS;
     }
@@ -90,9 +91,4 @@ export class SelectorSightings {
       log.debug({ problem: errorMessage(error) }, 'cannot tell the server which selectors were seen');
     }
   }
-}
-
-/** A function, because the answer changes while something is awaited. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

@@ -3,6 +3,7 @@ import { errorMessage } from '@bonafide/shared/errors/bonafide-error';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { Alarm } from '@bonafide/shared/runtime/alarm';
 import type { Clock } from '@bonafide/shared/runtime/clock';
+import { isAborted } from '@bonafide/shared/runtime/is-aborted';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import { SetBacks } from '@bonafide/shared/runtime/set-backs';
 import type { SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
@@ -119,7 +120,7 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
         await this.#workAlarm.wait(waitsUntil, signal);
       } else {
         await turn?.();
-        if (!isOver(signal)) await this.#signBatch(signal);
+        if (!isAborted(signal)) await this.#signBatch(signal);
       }
     }
   }
@@ -235,9 +236,4 @@ export class BatchRenewal<Svid extends { readonly spiffeId: SpiffeId }> {
     kind.holder.withdraw(outdated);
     kind.holder.settle(entryIds);
   }
-}
-
-/** A function, because the answer changes while something is awaited. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

@@ -2,6 +2,7 @@
 import { BonafideError, errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { sleep, type Clock } from '@bonafide/shared/runtime/clock';
+import { isAborted } from '@bonafide/shared/runtime/is-aborted';
 import type { Logger } from '@bonafide/shared/runtime/logger';
 import type { WatchCursor } from '@bonafide/shared/sync/watch-message';
 import type { ServerChannel, ServerChannels } from '../agent-identity/server-connection.js';
@@ -101,12 +102,12 @@ export class EntrySync {
         await this.#watch(channel, AbortSignal.any([scope, departure.signal]), departure);
       } catch (error) {
         // The agent ends, or goes on at once: with a new SVID, or at another server.
-        if (isOver(scope) || departure.signal.reason === 'moved') continue;
+        if (isAborted(scope) || departure.signal.reason === 'moved') continue;
         if (hasReason(error, 'unimplemented')) {
           this.#options.log.info('the server has no Watch; asking it for changes every few seconds instead');
           await this.#poll(signal);
         } else {
-          const cause = isOver(departure.signal) ? stopping() : error;
+          const cause = isAborted(departure.signal) ? stopping() : error;
           await this.#recover(cause, 'lost touch with the server', channel, scope);
         }
       }
@@ -125,7 +126,7 @@ export class EntrySync {
         agentVersion,
         signal,
         apply: (change, reached) => {
-          if (!isOver(signal)) this.#apply(change, reached, channel);
+          if (!isAborted(signal)) this.#apply(change, reached, channel);
         },
         ...(onProofRequest === undefined ? {} : { onProofRequest }),
         onDrain: (spreadMs) => {
@@ -157,25 +158,25 @@ export class EntrySync {
       await sleep(clock, delayMs, signal);
       // Without another server this one is heard as long as it speaks.
       if (await connection.moveAway(channel, signal)) departure.abort('moved');
-      else if (!isOver(signal)) log.warn('the server is about to stop and no other one answers');
+      else if (!isAborted(signal)) log.warn('the server is about to stop and no other one answers');
     } catch (error) {
-      if (!isOver(signal)) log.error({ err: error }, `cannot leave the server: ${errorMessage(error)}`);
+      if (!isAborted(signal)) log.error({ err: error }, `cannot leave the server: ${errorMessage(error)}`);
     }
   }
 
   async #poll(signal: AbortSignal): Promise<void> {
     const { cache, clock, connection, log, random, turn } = this.#options;
-    for (let polls = 0; polls < POLLS_BEFORE_WATCH_IS_TRIED_AGAIN && !isOver(signal); polls += 1) {
+    for (let polls = 0; polls < POLLS_BEFORE_WATCH_IS_TRIED_AGAIN && !isAborted(signal); polls += 1) {
       await turn?.();
       const channel = connection.channel();
       const scope = AbortSignal.any([signal, channel.superseded, this.#renewed.signal]);
       try {
         const change = await pollEntries({ channel, known: (id) => cache.entry(id), log, signal: scope });
-        if (isOver(scope)) continue;
+        if (isAborted(scope)) continue;
         this.#apply(change, undefined, channel);
         await sleep(clock, POLL_INTERVAL_MS * (0.9 + 0.2 * random()), scope);
       } catch (error) {
-        if (isOver(scope)) continue;
+        if (isAborted(scope)) continue;
         await this.#recover(error, 'cannot ask the server for changes', channel, scope);
       }
     }
@@ -221,7 +222,7 @@ export class EntrySync {
     try {
       await sleep(clock, delayMs, AbortSignal.any([signal, hurry.signal]));
     } catch (cause) {
-      if (!isOver(signal) && !isOver(hurry.signal)) throw cause;
+      if (!isAborted(signal) && !isAborted(hurry.signal)) throw cause;
     } finally {
       this.#hurry = undefined;
     }
@@ -230,9 +231,4 @@ export class EntrySync {
 
 function stopping(): BonafideError {
   return new BonafideError('unavailable', 'the server is stopping');
-}
-
-/** A function, because the answer changes while something is awaited. */
-function isOver(signal: AbortSignal): boolean {
-  return signal.aborted;
 }

@@ -4,6 +4,7 @@ import { errorMessage, hasReason } from '@bonafide/shared/errors/bonafide-error'
 import { Alarm } from '@bonafide/shared/runtime/alarm';
 import { Backoff } from '@bonafide/shared/runtime/backoff';
 import { addSeconds, sleep } from '@bonafide/shared/runtime/clock';
+import { isAborted } from '@bonafide/shared/runtime/is-aborted';
 import { z } from 'zod';
 import { checkMintedAuthority } from '../check-minted-authority.js';
 import { contentKey } from '../content-key.js';
@@ -109,7 +110,7 @@ class SpireUpstreamAuthority implements UpstreamAuthority {
         published = key;
         backoff.reset();
       } catch (error) {
-        if (aborted(signal)) break;
+        if (isAborted(signal)) break;
         waitMs = backoff.nextDelayMs();
         log.warn(
           { err: error, upstream: this.name, retry_ms: Math.round(waitMs) },
@@ -165,7 +166,7 @@ class SpireUpstreamAuthority implements UpstreamAuthority {
       } catch (error) {
         problem = error;
       }
-      if (aborted(signal) || hasReason(problem, 'unimplemented')) return;
+      if (isAborted(signal) || hasReason(problem, 'unimplemented')) return;
       const waitMs = backoff.nextDelayMs();
       log.warn(
         { err: problem, upstream: this.name, retry_ms: Math.round(waitMs) },
@@ -174,9 +175,4 @@ class SpireUpstreamAuthority implements UpstreamAuthority {
       await sleep(clock, waitMs, signal).catch(() => undefined); // cancelled: the loop ends
     }
   }
-}
-
-/** Asked anew: it may have fired meanwhile. */
-function aborted(signal: AbortSignal): boolean {
-  return signal.aborted;
 }
