@@ -4,6 +4,7 @@ import type { RegistrationEntry } from '@bonafide/shared/registration/registrati
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ListedRegistry } from '../spire-import/listed-registry.js';
+import { exampleEntry } from '../store/example-records.js';
 import type { AttestedNode } from '../store/node-record.js';
 import { SpireAuthorization } from './authorized-by-spire.js';
 import { OurAuthorization } from './authorized-by-us.js';
@@ -18,21 +19,8 @@ const id = (path: string): SpiffeId => parseSpiffeId(`spiffe://example.org/${pat
 
 function entry(name: string, parent: string, more: Partial<RegistrationEntry> = {}): RegistrationEntry {
   return {
+    ...exampleEntry({ path: `/${name}`, parent: `/${parent}`, selectors: ['unix:uid:1'] }),
     id: name,
-    spiffeId: id(name),
-    parentId: id(parent),
-    selectors: [{ type: 'unix', value: 'uid:1' }],
-    x509SvidTtlSeconds: undefined,
-    jwtSvidTtlSeconds: undefined,
-    federatesWith: [],
-    isAdmin: false,
-    isDownstream: false,
-    expiresAt: undefined,
-    dnsNames: [],
-    storesSvid: false,
-    hint: undefined,
-    disablesX509SvidPrefetch: false,
-    includesJwtSvidJti: false,
     revisionNumber: 0,
     createdAt: NOW,
     ...more,

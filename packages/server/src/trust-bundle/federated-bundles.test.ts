@@ -5,8 +5,8 @@ import { createSelfSignedAuthority } from '@bonafide/shared/crypto/self-signed-a
 import { createKeySigner } from '@bonafide/shared/crypto/signer';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
-import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomain, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import { exampleEntry } from '../store/example-records.js';
 import { openStore } from '../store/open-store.js';
 import type { Store } from '../store/store.js';
 import { FederatedBundles } from './federated-bundles.js';
@@ -50,22 +50,7 @@ function createEntry(
   name: string,
   federatesWith: readonly TrustDomain[],
 ): Promise<RegistrationEntry> {
-  const content = {
-    spiffeId: parseSpiffeId(`spiffe://example.org/${name}`),
-    parentId: parseSpiffeId('spiffe://example.org/node'),
-    selectors: [{ type: 'unix', value: 'uid:1' }],
-    x509SvidTtlSeconds: undefined,
-    jwtSvidTtlSeconds: undefined,
-    federatesWith,
-    isAdmin: false,
-    isDownstream: false,
-    expiresAt: undefined,
-    dnsNames: [],
-    storesSvid: false,
-    hint: undefined,
-    disablesX509SvidPrefetch: false,
-    includesJwtSvidJti: false,
-  };
+  const content = { ...exampleEntry({ path: `/${name}`, parent: '/node' }), federatesWith };
   return store.write(({ entries }) =>
     entries.create(content, { id: undefined, createdAt: new Date('2030-01-01T00:00:00Z') }),
   );
