@@ -14,6 +14,8 @@ export default class HangReporter {
   #timer;
   /** Of each file that runs: what it did last and when. */
   #running = new Map();
+  /** What a file did last may be told after its end: vitest tells of a file in batches, side by side. */
+  #ended = new Set();
 
   onInit(vitest) {
     this.#root = vitest.config.root;
@@ -43,6 +45,7 @@ export default class HangReporter {
   }
 
   onTestModuleEnd(module) {
+    this.#ended.add(module.moduleId);
     this.#running.delete(module.moduleId);
   }
 
@@ -53,21 +56,27 @@ export default class HangReporter {
   }
 
   #did(module, what) {
+    if (this.#ended.has(module.moduleId)) return;
     this.#running.set(module.moduleId, { what, since: performance.now() });
   }
 
   #look() {
-    const now = performance.now();
-    const isTooLong = now - this.#began > LONGEST_RUN_MS;
-    const hanging = [...this.#running].filter(
-      ([, { since }]) => isTooLong || now - since > LONGEST_SILENCE_MS,
-    );
-    if (hanging.length === 0 && !isTooLong) return;
-    for (const [file, { what, since }] of hanging) {
-      const seconds = Math.round((now - since) / 1000);
-      console.log(`failed: ${relative(this.#root, file)}: ${what}, and nothing since ${seconds} s`);
-    }
-    if (isTooLong) console.log(`failed: the tests are not done after ${LONGEST_RUN_MS / MINUTE_MS} minutes`);
+    const problems = this.problemsAt(performance.now());
+    if (problems.length === 0) return;
+    for (const problem of problems) console.log(`failed: ${problem}`);
     process.exit(1);
+  }
+
+  /** `now` as of `performance.now()`. One line for each file that hangs, and one for a run that takes too long. */
+  problemsAt(now) {
+    const isTooLong = now - this.#began > LONGEST_RUN_MS;
+    const problems = [...this.#running]
+      .filter(([, { since }]) => isTooLong || now - since > LONGEST_SILENCE_MS)
+      .map(([file, { what, since }]) => {
+        const seconds = Math.round((now - since) / 1000);
+        return `${relative(this.#root, file)}: ${what}, and nothing since ${seconds} s`;
+      });
+    if (isTooLong) problems.push(`the tests are not done after ${LONGEST_RUN_MS / MINUTE_MS} minutes`);
+    return problems;
   }
 }
