@@ -1,6 +1,8 @@
 import tseslint from 'typescript-eslint';
 
 const clockOnly = 'only packages/shared/src/runtime reads the clock; take a Clock or a `now: Date`';
+const lockedKeys =
+  'to export such a key can stop the process for ever: take generatePrivateKey, in tests makeKeyPair, which says why';
 
 export default tseslint.config(
   { ignores: ['**/dist/', '**/gen/', '**/node_modules/', 'coverage/'] },
@@ -25,7 +27,15 @@ export default tseslint.config(
       '@typescript-eslint/prefer-nullish-coalescing': ['error', { ignorePrimitives: { string: true } }],
       eqeqeq: 'error',
       'no-console': 'error',
+      'no-restricted-imports': [
+        'error',
+        { paths: [{ name: 'node:crypto', importNames: ['generateKeyPairSync'], message: lockedKeys }] },
+      ],
     },
+  },
+  {
+    files: ['packages/testing/src/make-key-pair.ts'],
+    rules: { 'no-restricted-imports': 'off' },
   },
   {
     // The types of Express have others add to a request in a global namespace.

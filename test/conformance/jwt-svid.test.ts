@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { formatBundleDocument, parseBundleDocument } from '@bonafide/shared/bundle/bundle-document';
@@ -10,6 +9,7 @@ import { verifyJwtSvid, type VerifiedJwtSvid } from '@bonafide/shared/jwt/verify
 import { bundleFromProto } from '@bonafide/shared/rpc/codec/bundle';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { InProcessServer } from '../integration/server-in-process.js';
 
 const trustDomain = parseTrustDomain('example.org');
@@ -18,7 +18,7 @@ const AUDIENCE = 'spiffe://example.org/reports';
 
 /** What a server mints, and what verifiers of ours believe, held against JWT-SVID.md. */
 describe('JWT-SVID', () => {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { publicKey, privateKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
   let server: InProcessServer;
   let issued: TrustBundle;
   let token: string;

@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatBundleDocument, parseBundleDocument } from '@bonafide/shared/bundle/bundle-document';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
@@ -11,6 +11,7 @@ import { verifyWitSvid, type VerifiedWitSvid } from '@bonafide/shared/jwt/verify
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { bundleFromProto } from '@bonafide/shared/rpc/codec/bundle';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { InProcessServer } from '../integration/server-in-process.js';
 
 const trustDomain = parseTrustDomain('example.org');
@@ -18,8 +19,8 @@ const WORKLOAD = 'spiffe://example.org/ns/default/sa/web';
 
 /** What a server mints, and what verifiers of ours believe, held against WIT-SVID.md. */
 describe('WIT-SVID', () => {
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const holder = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { publicKey, privateKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
+  const holder = makeKeyPair('ec', { namedCurve: 'P-256' });
   let server: InProcessServer;
   let issued: TrustBundle;
   let token: string;

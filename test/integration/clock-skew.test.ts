@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
@@ -8,6 +7,7 @@ import { verifyWitSvid } from '@bonafide/shared/jwt/verify-wit-svid';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { bundleFromProto } from '@bonafide/shared/rpc/codec/bundle';
 import { FakeClock } from '@bonafide/testing/fake-clock';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { InProcessServer } from './server-in-process.js';
 
 const SVID = 'spire.api.server.svid.v1.SVID';
@@ -68,7 +68,7 @@ describe('a verifier whose clock is off', () => {
     ['ten minutes ahead, when less than nine are left', 61 * MINUTE, 'has expired'],
     ['ten minutes behind', -10 * MINUTE, undefined],
   ])('by %s: a WIT-SVID of an hour', async (_name, offset, problem) => {
-    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { publicKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
     const { svid } = await callUnary(server.local(SVID), 'MintWITSVID', {
       id,
       publicKey: exportSpki(publicKey),

@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { formatBundleDocument, parseBundleDocument } from '@bonafide/shared/bundle/bundle-document';
 import type { TokenAuthority, TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
@@ -10,6 +9,7 @@ import { encodeCompactJws } from '@bonafide/shared/jwt/compact-jws';
 import { verifyJwtSvid } from '@bonafide/shared/jwt/verify-jwt-svid';
 import { verifyWitSvid } from '@bonafide/shared/jwt/verify-wit-svid';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { TestAuthority } from '@bonafide/testing/test-authority';
 
 const MUTATIONS = 10_000;
@@ -19,7 +19,7 @@ const trustDomain = parseTrustDomain('example.org');
 const now = new Date('2030-01-01T00:00:00Z');
 const audience = 'spiffe://example.org/reports';
 
-const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const { publicKey, privateKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
 const spki = exportSpki(publicKey);
 const token = (keyId: string): TokenAuthority => ({
   publicKey: spki,

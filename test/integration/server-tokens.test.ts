@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { importSPKI, jwtVerify, type JWTVerifyResult } from 'jose';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
@@ -11,6 +11,7 @@ import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { bundleFromProto } from '@bonafide/shared/rpc/codec/bundle';
 import { unixSeconds } from '@bonafide/shared/runtime/clock';
 import { FakeClock } from '@bonafide/testing/fake-clock';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { InProcessServer, type Attested } from './server-in-process.js';
 
@@ -20,7 +21,7 @@ const SVID = 'spire.api.server.svid.v1.SVID';
 const ISSUER = 'https://oidc.example.org';
 const NOT_AUTHORIZED = 'entry not found or not authorized';
 
-const holder = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+const holder = makeKeyPair('ec', { namedCurve: 'P-256' }).privateKey;
 const publicKey = exportSpki(holder);
 
 let server: InProcessServer;
@@ -249,7 +250,7 @@ describe('BatchNewWITSVID', () => {
     const theirs = await server.createEntry(other.spiffeId, '/their-wit');
     const good = { entryId, publicKey, signingAlgorithm: 'ES256' };
     const spki = (key: KeyObject): Buffer => createPublicKey(key).export({ format: 'der', type: 'spki' });
-    const weak = spki(generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey);
+    const weak = spki(makeKeyPair('rsa', { modulusLength: 1024 }).privateKey);
     const { results } = await callUnary(await server.remote(SVID, agent), 'BatchNewWITSVID', {
       params: [
         good,

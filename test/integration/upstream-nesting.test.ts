@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
@@ -9,6 +8,7 @@ import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { unixSeconds } from '@bonafide/shared/runtime/clock';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { TestWorkloadApi } from '@bonafide/testing/test-workload-api';
 import { waitFor } from '@bonafide/testing/wait-for';
@@ -97,7 +97,7 @@ async function csrOf(): Promise<Buffer> {
 }
 
 const tokenKey = (keyId: string, ttlSeconds = 3600): object => ({
-  publicKey: exportSpki(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey),
+  publicKey: exportSpki(makeKeyPair('ec', { namedCurve: 'P-256' }).publicKey),
   keyId,
   expiresAt: unixSeconds(new Date()) + ttlSeconds,
 });

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatBundleDocument } from '@bonafide/shared/bundle/bundle-document';
@@ -8,6 +8,7 @@ import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import { encodeCompactJws } from '@bonafide/shared/jwt/compact-jws';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import { bundleFromProto } from '@bonafide/shared/rpc/codec/bundle';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { runProcess } from '@bonafide/testing/run-command';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { InProcessServer } from '../integration/server-in-process.js';
@@ -84,10 +85,10 @@ describe.skipIf(missing !== undefined)(
       expect((await validate({ ...bundle, jwtAuthorities: [] }, token)).stderr).toContain('no JWT authority');
     });
 
-    const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+    const rsa = makeKeyPair('rsa', { modulusLength: 2048 }).privateKey;
     const keyFor = (algorithm: JwsAlgorithm): KeyObject => {
       const curve = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }[algorithm as string];
-      return curve === undefined ? rsa : generateKeyPairSync('ec', { namedCurve: curve }).privateKey;
+      return curve === undefined ? rsa : makeKeyPair('ec', { namedCurve: curve }).privateKey;
     };
 
     it.each(JWS_ALGORITHMS)('validates a token signed with %s by a key of the bundle', async (algorithm) => {

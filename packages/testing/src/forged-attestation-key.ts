@@ -1,10 +1,11 @@
 /** A key outside of any TPM that claims what a test wants, and signs it: for verifiers that must not believe everything. */
-import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { sign, type KeyObject } from 'node:crypto';
 import { TPM_ALG, algorithmOf, tpmDigest, type PcrBank, type TpmHash } from '@bonafide/shared/tpm/algorithm';
 import { encodePcrSelection } from '@bonafide/shared/tpm/pcr-selection';
 import { attributeBits, type ObjectAttribute } from '@bonafide/shared/tpm/object-attribute';
 import { parseTpmPublic, qualifiedNameOfPrimary, type TpmPublic } from '@bonafide/shared/tpm/tpm-public';
 import { TpmWriter } from '@bonafide/shared/tpm/tpm-writer';
+import { makeKeyPair } from './make-key-pair.js';
 
 export interface ForgedKeyOptions {
   /** Those of a good attestation key unless told. */
@@ -51,7 +52,7 @@ export class ForgedAttestationKey {
 
   constructor(options: ForgedKeyOptions = {}) {
     const { attributes = GOOD, nameAlgorithm = 'sha256', hash = 'sha256' } = options;
-    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { publicKey, privateKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
     const { x = '', y = '' } = publicKey.export({ format: 'jwk' });
     this.#privateKey = privateKey;
     this.#hash = hash;

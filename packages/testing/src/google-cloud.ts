@@ -1,5 +1,5 @@
 /** As much of Google Cloud as attestation needs: keys, access tokens and the Compute Engine API over HTTPS, and an instance's metadata service over HTTP. */
-import { generateKeyPairSync, verify, type KeyObject } from 'node:crypto';
+import { verify, type KeyObject } from 'node:crypto';
 import {
   createServer as createHttpServer,
   type IncomingMessage,
@@ -14,6 +14,7 @@ import { exportPkcs8 } from '@bonafide/shared/crypto/private-key-encoding';
 import { signJwsAs } from '@bonafide/shared/crypto/jws-algorithm';
 import { encodeCompactJws } from '@bonafide/shared/jwt/compact-jws';
 import { systemClock } from '@bonafide/shared/runtime/clock';
+import { makeKeyPair } from './make-key-pair.js';
 import { TestAuthority } from './test-authority.js';
 
 const ACCESS_TOKEN = 'ya29.access-token';
@@ -38,7 +39,7 @@ export class GoogleCloud implements AsyncDisposable {
   readonly #serviceAccountPublicKey: KeyObject;
   /** Of the keys that sign identity tokens. */
   keyId = 'key-1';
-  keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  keys = makeKeyPair('rsa', { modulusLength: 2048 });
   /** What the metadata service says otherwise of the instance, asked for each token. */
   instance: () => Json = () => ({});
   keysMaxAge = 'public, max-age=20000, must-revalidate';
@@ -51,7 +52,7 @@ export class GoogleCloud implements AsyncDisposable {
     this.#apis = apis;
     this.#metadata = metadata;
     this.#authority = authority;
-    const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const { publicKey, privateKey } = makeKeyPair('rsa', { modulusLength: 2048 });
     this.serviceAccountKey = privateKey;
     this.#serviceAccountPublicKey = publicKey;
     apis.on(

@@ -1,5 +1,5 @@
 /** An authority for tests that signs JWT-SVIDs and WIT-SVIDs, valid ones and every kind of invalid one. */
-import { createPublicKey, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
+import { createPublicKey, randomUUID, type KeyObject } from 'node:crypto';
 import type { TokenAuthority } from '@bonafide/shared/bundle/trust-bundle';
 import { signJwsAs, type JwsAlgorithm } from '@bonafide/shared/crypto/jws-algorithm';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
@@ -10,6 +10,7 @@ import { parseSpiffeId, type SpiffeId } from '@bonafide/shared/spiffe-id/spiffe-
 import { parseTrustDomain, type TrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { JwtSvid } from '@bonafide/shared/svid/jwt-svid';
 import type { WitSvid } from '@bonafide/shared/svid/wit-svid';
+import { makeKeyPair } from './make-key-pair.js';
 
 interface TokenOptions {
   /** The real time unless told. */
@@ -102,8 +103,8 @@ interface Subject {
 }
 
 function generateKeyFor(algorithm: JwsAlgorithm): KeyObject {
-  if (algorithm === 'ES256') return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
-  if (algorithm === 'ES384') return generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey;
-  if (algorithm === 'ES512') return generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey;
-  return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+  if (algorithm === 'ES256') return makeKeyPair('ec', { namedCurve: 'P-256' }).privateKey;
+  if (algorithm === 'ES384') return makeKeyPair('ec', { namedCurve: 'P-384' }).privateKey;
+  if (algorithm === 'ES512') return makeKeyPair('ec', { namedCurve: 'P-521' }).privateKey;
+  return makeKeyPair('rsa', { modulusLength: 2048 }).privateKey;
 }

@@ -1,5 +1,6 @@
 /** What the server spends on nodes that prove themselves again: its own time, as the kernel counts it, over real TLS. */
-import { generateKeyPairSync, randomBytes, sign, verify } from 'node:crypto';
+import { randomBytes, sign, verify } from 'node:crypto';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { median } from '../measuring/median.js';
 import { progress } from '../measuring/progress.js';
 import type { Row } from '../row.js';
@@ -89,7 +90,7 @@ function inUs(value: number): { readonly value: number; readonly unit: string } 
 function bareVerifyUs(): number {
   const rounds = 5;
   const count = 2_000;
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { publicKey, privateKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
   const message = randomBytes(SIGNED_BYTES);
   const signature = sign('sha256', message, privateKey);
   return median(

@@ -1,8 +1,8 @@
 /** What a helper inside of the agent says of its attempts. */
-import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -11,7 +11,7 @@ import type { HelperResult } from './helper-result.js';
 import { Helper } from './helper.js';
 import type { IdentitySource, IdentityUpdate } from './identity-source.js';
 
-const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const { privateKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
 const key = privateKey.export({ format: 'der', type: 'pkcs8' });
 
 let directory: TemporaryDirectory;

@@ -1,15 +1,15 @@
 /** Entries, bundles and SVIDs for the tests of this room. */
-import { generateKeyPairSync } from 'node:crypto';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { parseSelector } from '@bonafide/shared/registration/selector';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 
 export const TRUST_DOMAIN = parseTrustDomain('example.org');
 
-const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const { privateKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
 
 export function sampleEntry(
   id: string,

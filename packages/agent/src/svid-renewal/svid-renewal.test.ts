@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import { parseCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import { importSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
@@ -7,6 +6,7 @@ import type { Clock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { FakeClock } from '@bonafide/testing/fake-clock';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { createTestCertificate, type TestCertificateOptions } from '@bonafide/testing/test-certificate';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { describe, expect, it } from 'vitest';
@@ -33,7 +33,7 @@ class RecordingSigner implements X509SvidSigner {
   /** Fields of every certificate set to something else. */
   certificate: Partial<TestCertificateOptions> = {};
   readonly #clock: Clock;
-  readonly #key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  readonly #key = makeKeyPair('ec', { namedCurve: 'P-256' }).privateKey;
 
   constructor(clock: Clock) {
     this.#clock = clock;

@@ -1,6 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { generateKeyPairSync } from 'node:crypto';
 import type { TrustBundle } from '@bonafide/shared/bundle/trust-bundle';
 import { parseCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import { importSpki } from '@bonafide/shared/crypto/private-key-encoding';
@@ -9,6 +8,7 @@ import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
 import type { RegistrationEntry } from '@bonafide/shared/registration/registration-entry';
 import { sleep, systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { createTestCertificate } from '@bonafide/testing/test-certificate';
 import { TestAuthority } from '@bonafide/testing/test-authority';
 import { waitFor } from '@bonafide/testing/wait-for';
@@ -230,7 +230,7 @@ describe('an authority that is tainted', () => {
 
 /** SVIDs that differ in nothing but their entry: real ones would take longer to make than to replace. */
 function certifiedOnce() {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { privateKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
   const now = systemClock.now().getTime();
   const notBefore = new Date(now - 10_000);
   const notAfter = new Date(now + 3600_000);

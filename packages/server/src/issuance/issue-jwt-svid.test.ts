@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import fc from 'fast-check';
 import { jwtVerify } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -14,6 +13,7 @@ import { addSeconds, unixSeconds } from '@bonafide/shared/runtime/clock';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { FakeClock } from '@bonafide/testing/fake-clock';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { MemoryKeyManager } from '../authority/memory-key-manager.js';
 import type { TokenSigningAuthority } from '../authority/token-signing-authority.js';
 import { JwtSvidIssuance } from './issue-jwt-svid.js';
@@ -217,7 +217,7 @@ describe('JWT-SVID issuance refuses', () => {
       reason: 'internal',
       message: 'refusing to sign a JWT-SVID: the key ID is not that of the authority',
     });
-    const other = createKeySigner(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
+    const other = createKeySigner(makeKeyPair('ec', { namedCurve: 'P-256' }).privateKey);
     let isAsked = false;
     const signer = {
       ...other,

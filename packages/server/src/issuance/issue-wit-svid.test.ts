@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import fc from 'fast-check';
 import { calculateJwkThumbprint, importJWK, jwtVerify, SignJWT, type JWK } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -13,6 +13,7 @@ import { addSeconds, unixSeconds } from '@bonafide/shared/runtime/clock';
 import { parseSpiffeId } from '@bonafide/shared/spiffe-id/spiffe-id';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { FakeClock } from '@bonafide/testing/fake-clock';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { MemoryKeyManager } from '../authority/memory-key-manager.js';
 import type { TokenSigningAuthority } from '../authority/token-signing-authority.js';
 import { WitSvidIssuance } from './issue-wit-svid.js';
@@ -24,10 +25,10 @@ const now = new Date('2030-01-01T00:00:00Z');
 const clock = new FakeClock(now);
 
 const holders: Readonly<Record<'rsa' | 'P-256' | 'P-384' | 'P-521', KeyObject>> = {
-  rsa: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey,
-  'P-256': generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
-  'P-384': generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey,
-  'P-521': generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey,
+  rsa: makeKeyPair('rsa', { modulusLength: 2048 }).privateKey,
+  'P-256': makeKeyPair('ec', { namedCurve: 'P-256' }).privateKey,
+  'P-384': makeKeyPair('ec', { namedCurve: 'P-384' }).privateKey,
+  'P-521': makeKeyPair('ec', { namedCurve: 'P-521' }).privateKey,
 };
 const HOLDER_OF = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' } as const;
 const holderFor = (algorithm: JwsAlgorithm): KeyObject =>
@@ -150,11 +151,11 @@ describe('an issued WIT-SVID', () => {
 describe('WIT-SVID issuance refuses', () => {
   const spki = (key: KeyObject): Buffer => createPublicKey(key).export({ format: 'der', type: 'spki' });
   const generated = {
-    weak: spki(generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey),
-    exponent: spki(generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent: 3 }).privateKey),
-    koblitz: spki(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey),
-    edwards: spki(generateKeyPairSync('ed25519').privateKey),
-    pss: spki(generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).privateKey),
+    weak: spki(makeKeyPair('rsa', { modulusLength: 1024 }).privateKey),
+    exponent: spki(makeKeyPair('rsa', { modulusLength: 2048, publicExponent: 3 }).privateKey),
+    koblitz: spki(makeKeyPair('ec', { namedCurve: 'secp256k1' }).privateKey),
+    edwards: spki(makeKeyPair('ed25519').privateKey),
+    pss: spki(makeKeyPair('rsa-pss', { modulusLength: 2048 }).privateKey),
   };
   const offCurve = Buffer.from(publicKey);
   offCurve[offCurve.length - 1] = (offCurve[offCurve.length - 1] ?? 0) ^ 1;

@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import type { TokenAuthority } from '@bonafide/shared/bundle/trust-bundle';
 import { exportSpki } from '@bonafide/shared/crypto/private-key-encoding';
 import { BonafideError } from '@bonafide/shared/errors/bonafide-error';
@@ -6,6 +5,7 @@ import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { addSeconds, dateFromUnixSeconds, unixSeconds } from '@bonafide/shared/runtime/clock';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { FakeClock } from '@bonafide/testing/fake-clock';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { describe, expect, it } from 'vitest';
 import { openStore } from '../store/open-store.js';
 import { emptyBundle } from './merge-bundle.js';
@@ -17,7 +17,7 @@ import {
 
 const trustDomain = parseTrustDomain('example.org');
 const never = new AbortController().signal;
-const publicKey = exportSpki(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey);
+const publicKey = exportSpki(makeKeyPair('ec', { namedCurve: 'P-256' }).publicKey);
 const clock = new FakeClock();
 const expiresAt = addSeconds(dateFromUnixSeconds(unixSeconds(clock.now())), 3600);
 const key = (keyId: string): TokenAuthority => ({ publicKey, keyId, expiresAt, isTainted: false });

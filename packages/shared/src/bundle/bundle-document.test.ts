@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { generatePrivateKey } from '../crypto/generate-key.js';
@@ -25,7 +25,7 @@ async function authority(keyType: 'ec-p256' | 'rsa-2048' = 'ec-p256'): Promise<B
 }
 
 function tokenAuthority(keyId: string, namedCurve: string): TokenAuthority {
-  const { publicKey } = generateKeyPairSync('ec', { namedCurve });
+  const { publicKey } = makeKeyPair('ec', { namedCurve });
   return { publicKey: exportSpki(publicKey), keyId, expiresAt: undefined, isTainted: false };
 }
 

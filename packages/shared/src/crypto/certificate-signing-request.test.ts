@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { execFileSync } from 'node:child_process';
-import { createPublicKey, generateKeyPairSync, sign, webcrypto, type KeyObject } from 'node:crypto';
+import { createPublicKey, sign, webcrypto, type KeyObject } from 'node:crypto';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import * as x509 from '@peculiar/x509';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -202,24 +203,24 @@ describe('a CSR that nobody should send', () => {
     }
   });
 
-  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const rsa = makeKeyPair('rsa', { modulusLength: 2048 });
   const spkiOf = (key: KeyObject): Buffer => key.export({ format: 'der', type: 'spki' });
 
   it('is refused when signed by another key', async () => {
-    const victim = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const thief = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const victim = makeKeyPair('ec', { namedCurve: 'P-256' });
+    const thief = makeKeyPair('ec', { namedCurve: 'P-256' });
     const csr = requestFor(thief.privateKey, spkiOf(victim.publicKey), ECDSA_SHA256, 'sha256');
     expect((await refusal(csr))?.message).toBe('the signature of the CSR is not by the key in it');
   });
 
   it('is refused when the algorithm is of another kind of key', async () => {
-    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { privateKey, publicKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
     const csr = requestFor(privateKey, spkiOf(publicKey), RSA_SHA256, 'sha256');
     expect((await refusal(csr))?.message).toBe('the signature of the CSR is not by the key in it');
   });
 
   it('is refused with a weak or an oversized RSA key, before the key is imported', async () => {
-    const weak = generateKeyPairSync('rsa', { modulusLength: 1024 });
+    const weak = makeKeyPair('rsa', { modulusLength: 1024 });
     const csr = requestFor(weak.privateKey, spkiOf(weak.publicKey), RSA_SHA256, 'sha256');
     expect((await refusal(csr))?.message).toBe('RSA key of 1024 bits in CSR; accepted are 2048 to 8192');
 
@@ -255,9 +256,9 @@ describe('a CSR that nobody should send', () => {
   });
 
   it.each([
-    ['secp256k1', () => generateKeyPairSync('ec', { namedCurve: 'secp256k1' }), ECDSA_SHA256, 'sha256'],
-    ['P-521', () => generateKeyPairSync('ec', { namedCurve: 'P-521' }), ECDSA_SHA256, 'sha256'],
-    ['P-224', () => generateKeyPairSync('ec', { namedCurve: 'P-224' }), ECDSA_SHA256, 'sha256'],
+    ['secp256k1', () => makeKeyPair('ec', { namedCurve: 'secp256k1' }), ECDSA_SHA256, 'sha256'],
+    ['P-521', () => makeKeyPair('ec', { namedCurve: 'P-521' }), ECDSA_SHA256, 'sha256'],
+    ['P-224', () => makeKeyPair('ec', { namedCurve: 'P-224' }), ECDSA_SHA256, 'sha256'],
   ])('is refused with a key on %s, naming what is accepted', async (_name, generate, identifier, hash) => {
     const { privateKey, publicKey } = generate();
     const csr = requestFor(privateKey, spkiOf(publicKey), identifier, hash);
@@ -267,7 +268,7 @@ describe('a CSR that nobody should send', () => {
   });
 
   it('is refused with an Ed25519 signature, naming what is accepted', async () => {
-    const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+    const { privateKey, publicKey } = makeKeyPair('ed25519');
     const csr = requestFor(
       privateKey,
       spkiOf(publicKey),
@@ -278,7 +279,7 @@ describe('a CSR that nobody should send', () => {
   });
 
   it('is refused with SHA-1', async () => {
-    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { privateKey, publicKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
     const csr = requestFor(
       privateKey,
       spkiOf(publicKey),
@@ -289,7 +290,7 @@ describe('a CSR that nobody should send', () => {
   });
 
   it('is refused with a point that is not on the curve, or compressed', async () => {
-    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { privateKey, publicKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
     const offCurve = spkiOf(publicKey);
     offCurve[offCurve.length - 1] = (offCurve.at(-1) ?? 0) ^ 1;
     expect((await refusal(requestFor(privateKey, offCurve, ECDSA_SHA256, 'sha256')))?.message).toBe(

@@ -1,4 +1,7 @@
-/** Makes private keys on the thread pool, so that an RSA key does not stop the event loop. */
+/**
+ * Makes private keys on the thread pool, so that an RSA key does not stop the event loop. Never by
+ * `generateKeyPairSync`: to export what it makes can stop the process for ever (`@bonafide/testing/make-key-pair` says why).
+ */
 import { generateKeyPair, type KeyObject } from 'node:crypto';
 import type { KeyType } from './key-type.js';
 

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { constants, generateKeyPairSync, sign, type KeyObject, type SignKeyObjectInput } from 'node:crypto';
+import { constants, sign, type KeyObject, type SignKeyObjectInput } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import fc from 'fast-check';
 import { CompactSign, compactVerify } from 'jose';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -22,11 +23,11 @@ import {
 import { KEY_TYPES } from './key-type.js';
 import { createKeySigner, type Signer } from './signer.js';
 
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const rsa = makeKeyPair('rsa', { modulusLength: 2048 });
 const curves = {
-  ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
-  ES384: generateKeyPairSync('ec', { namedCurve: 'P-384' }),
-  ES512: generateKeyPairSync('ec', { namedCurve: 'P-521' }),
+  ES256: makeKeyPair('ec', { namedCurve: 'P-256' }),
+  ES384: makeKeyPair('ec', { namedCurve: 'P-384' }),
+  ES512: makeKeyPair('ec', { namedCurve: 'P-521' }),
 };
 const pairs: Readonly<
   Record<JwsAlgorithm, { readonly publicKey: KeyObject; readonly privateKey: KeyObject }>
@@ -124,16 +125,16 @@ describe('a key', () => {
     ['of a curve that is not accepted', 'ES256', ec('secp256k1')],
     ['of RSA for ECDSA', 'ES256', rsa.publicKey],
     ['of ECDSA for RSA', 'RS256', curves.ES256.publicKey],
-    ['of RSA with 1024 bits', 'RS256', generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey],
-    ['of RSA kept for PSS', 'PS256', generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).publicKey],
-    ['of Ed25519', 'ES256', generateKeyPairSync('ed25519').publicKey],
+    ['of RSA with 1024 bits', 'RS256', makeKeyPair('rsa', { modulusLength: 1024 }).publicKey],
+    ['of RSA kept for PSS', 'PS256', makeKeyPair('rsa-pss', { modulusLength: 2048 }).publicKey],
+    ['of Ed25519', 'ES256', makeKeyPair('ed25519').publicKey],
   ] as const)('%s is none', async (_name, algorithm, publicKey) => {
     expect(isKeyFor(algorithm, publicKey)).toBe(false);
     expect(await verifyJws({ algorithm, publicKey, data, signature: Buffer.alloc(64) })).toBe(false);
   });
 
   function ec(namedCurve: string): KeyObject {
-    return generateKeyPairSync('ec', { namedCurve }).publicKey;
+    return makeKeyPair('ec', { namedCurve }).publicKey;
   }
 });
 

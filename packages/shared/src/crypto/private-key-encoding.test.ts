@@ -1,4 +1,5 @@
-import { createPublicKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto';
+import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { generatePrivateKey } from './generate-key.js';
 import { jwkToSpki, spkiToJwk } from './json-web-key.js';
@@ -49,7 +50,7 @@ describe.each(KEY_TYPES)('a key of type %s', (type: KeyType) => {
 it('keeps the leading zero bytes of P-256 numbers', () => {
   // One key in 256 has a short number; among so many some have.
   for (let index = 0; index < 1000; index += 1) {
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { privateKey } = makeKeyPair('ec', { namedCurve: 'P-256' });
     expect(exportPkcs8(privateKey).equals(privateKey.export({ format: 'der', type: 'pkcs8' }))).toBe(true);
   }
 });
@@ -62,6 +63,6 @@ it('ignores JSON Web Keys of unknown type and refuses malformed ones', () => {
 });
 
 it('knows no other keys', () => {
-  expect(keyTypeOf(generateKeyPairSync('ed25519').privateKey)).toBeUndefined();
-  expect(keyTypeOf(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey)).toBeUndefined();
+  expect(keyTypeOf(makeKeyPair('ed25519').privateKey)).toBeUndefined();
+  expect(keyTypeOf(makeKeyPair('ec', { namedCurve: 'secp256k1' }).privateKey)).toBeUndefined();
 });

@@ -1,11 +1,11 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BonafideError } from '../errors/bonafide-error.js';
 import { parsePrivateKeyPem } from './private-key-pem.js';
 
-const ec = generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey;
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const ec = makeKeyPair('ec', { namedCurve: 'P-384' }).privateKey;
+const rsa = makeKeyPair('rsa', { modulusLength: 2048 }).privateKey;
 const pkcs8 = String(ec.export({ format: 'pem', type: 'pkcs8' }));
 const sec1 = String(ec.export({ format: 'pem', type: 'sec1' }));
 const pkcs1 = String(rsa.export({ format: 'pem', type: 'pkcs1' }));

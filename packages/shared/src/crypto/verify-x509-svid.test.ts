@@ -1,4 +1,5 @@
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { describe, expect, it } from 'vitest';
 import { parseTrustDomain } from '../spiffe-id/trust-domain.js';
 import { MAX_CHAIN_LENGTH } from './certificate-path.js';
@@ -59,7 +60,7 @@ async function make(wish: Wish): Promise<Party> {
     more = [],
     uriNames = [],
   } = wish;
-  const privateKey = wish.privateKey ?? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+  const privateKey = wish.privateKey ?? makeKeyPair('ec', { namedCurve: 'P-256' }).privateKey;
   const { keyUsages = isCa ? (['keyCertSign'] as const) : (['digitalSignature'] as const) } = wish;
   const signingKey = issuer?.privateKey ?? privateKey;
   const certificate = await signCertificate(
@@ -140,8 +141,8 @@ describe('verifyX509Svid accepts', () => {
 
   it('RSA and P-384 authorities', async () => {
     for (const { privateKey } of [
-      generateKeyPairSync('rsa', { modulusLength: 2048 }),
-      generateKeyPairSync('ec', { namedCurve: 'P-384' }),
+      makeKeyPair('rsa', { modulusLength: 2048 }),
+      makeKeyPair('ec', { namedCurve: 'P-384' }),
     ]) {
       const issuer = await make({ name: 'other root', isCa: true, privateKey });
       expect(verify([await make({ ...svid, name: 'leaf', issuer })], [issuer])).toBe(
@@ -342,7 +343,7 @@ describe('verifyX509Svid refuses', () => {
   });
 
   it('a maze of look-alikes within a bounded number of signature checks', async () => {
-    const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+    const key = makeKeyPair('ec', { namedCurve: 'P-256' }).privateKey;
     const mirror = await make({ name: 'mirror', isCa: true, privateKey: key, withoutKeyIds: true });
     const maze = [mirror];
     for (let index = 1; index < MAX_CHAIN_LENGTH - 1; index += 1) {
@@ -359,7 +360,7 @@ describe('verifyX509Svid refuses', () => {
 });
 
 it('refuses a leaf whose private key is an authority key of another kind', async () => {
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { privateKey } = makeKeyPair('rsa', { modulusLength: 2048 });
   const issuer = await make({
     name: 'rsa root',
     isCa: true,
@@ -367,7 +368,7 @@ it('refuses a leaf whose private key is an authority key of another kind', async
   });
   const impostor: Party = {
     ...issuer,
-    privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey,
+    privateKey: makeKeyPair('ec', { namedCurve: 'P-256' }).privateKey,
   };
   const child = await make({ ...svid, name: 'child', issuer: impostor, withoutKeyIds: true });
   expect(() => verify([child], [issuer])).toThrow(

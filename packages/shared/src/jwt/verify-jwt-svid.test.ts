@@ -1,4 +1,5 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
 import type { TokenAuthority, TrustBundle } from '../bundle/trust-bundle.js';
@@ -13,17 +14,17 @@ const now = new Date('2030-01-01T00:00:00Z');
 const seconds = now.getTime() / 1000;
 const audience = 'spiffe://example.org/reports';
 
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const rsa = makeKeyPair('rsa', { modulusLength: 2048 });
 const keys: Readonly<Record<string, { readonly publicKey: KeyObject; readonly privateKey: KeyObject }>> = {
-  ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
-  ES384: generateKeyPairSync('ec', { namedCurve: 'P-384' }),
-  ES512: generateKeyPairSync('ec', { namedCurve: 'P-521' }),
+  ES256: makeKeyPair('ec', { namedCurve: 'P-256' }),
+  ES384: makeKeyPair('ec', { namedCurve: 'P-384' }),
+  ES512: makeKeyPair('ec', { namedCurve: 'P-521' }),
   ...{ RS256: rsa, RS384: rsa, RS512: rsa, PS256: rsa, PS384: rsa, PS512: rsa },
 };
-const wit = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const weak = generateKeyPairSync('rsa', { modulusLength: 1024 });
-const old = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const foreign = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const wit = makeKeyPair('ec', { namedCurve: 'P-256' });
+const weak = makeKeyPair('rsa', { modulusLength: 1024 });
+const old = makeKeyPair('ec', { namedCurve: 'P-256' });
+const foreign = makeKeyPair('ec', { namedCurve: 'P-256' });
 
 function authority(keyId: string, publicKey: KeyObject | Buffer | undefined): TokenAuthority {
   const spki = Buffer.isBuffer(publicKey) ? publicKey : publicKey?.export({ format: 'der', type: 'spki' });
@@ -39,7 +40,7 @@ const bundle: TrustBundle = {
     authority('ec521', keys['ES512']?.publicKey),
     authority('rsa', rsa.publicKey),
     authority('weak', weak.publicKey),
-    authority('ed25519', generateKeyPairSync('ed25519').publicKey),
+    authority('ed25519', makeKeyPair('ed25519').publicKey),
     authority('rubbish', Buffer.from('rubbish')),
     authority('empty', Buffer.alloc(0)),
     { ...authority('old', old.publicKey), expiresAt: new Date(now.getTime() - 60_000) },

@@ -1,4 +1,5 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { exportJWK, SignJWT } from 'jose';
 import { describe, expect, it } from 'vitest';
 import type { TokenAuthority, TrustBundle } from '../bundle/trust-bundle.js';
@@ -20,16 +21,16 @@ interface KeyPair {
   readonly privateKey: KeyObject;
 }
 
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const rsa = makeKeyPair('rsa', { modulusLength: 2048 });
 const keys: Readonly<Record<JwsAlgorithm, KeyPair>> = {
-  ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
-  ES384: generateKeyPairSync('ec', { namedCurve: 'P-384' }),
-  ES512: generateKeyPairSync('ec', { namedCurve: 'P-521' }),
+  ES256: makeKeyPair('ec', { namedCurve: 'P-256' }),
+  ES384: makeKeyPair('ec', { namedCurve: 'P-384' }),
+  ES512: makeKeyPair('ec', { namedCurve: 'P-521' }),
   ...{ RS256: rsa, RS384: rsa, RS512: rsa, PS256: rsa, PS384: rsa, PS512: rsa },
 };
-const workload = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const jwt = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const old = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const workload = makeKeyPair('ec', { namedCurve: 'P-256' });
+const jwt = makeKeyPair('ec', { namedCurve: 'P-256' });
+const old = makeKeyPair('ec', { namedCurve: 'P-256' });
 
 const authority = (keyId: string, { publicKey }: KeyPair): TokenAuthority => ({
   publicKey: exportSpki(publicKey),
@@ -177,7 +178,7 @@ describe('verifyWitSvid', () => {
       'a weak confirmed key',
       {
         claims: confirming({
-          ...jwkOf(generateKeyPairSync('rsa', { modulusLength: 1024 })),
+          ...jwkOf(makeKeyPair('rsa', { modulusLength: 1024 })),
           alg: 'RS256',
         }),
       },

@@ -1,14 +1,12 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { REDACTED, scrubbed, withoutSecrets } from './without-secrets.js';
 
 const SECRET = 'hunter2-hunter2';
-const { privateKey } = generateKeyPairSync('ec', {
-  namedCurve: 'P-256',
-  privateKeyEncoding: { format: 'pem', type: 'pkcs8' },
-  publicKeyEncoding: { format: 'pem', type: 'spki' },
-});
+const privateKey = makeKeyPair('ec', { namedCurve: 'P-256' })
+  .privateKey.export({ format: 'pem', type: 'pkcs8' })
+  .toString();
 
 const HIDING_PLACES: readonly (readonly [string, unknown])[] = [
   ['a join token', { agent: { join_token: SECRET } }],

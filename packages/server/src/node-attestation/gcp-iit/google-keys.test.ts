@@ -1,7 +1,7 @@
-import { generateKeyPairSync } from 'node:crypto';
 import type { Clock } from '@bonafide/shared/runtime/clock';
 import { FakeClock } from '@bonafide/testing/fake-clock';
 import { GoogleCloud } from '@bonafide/testing/google-cloud';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GoogleKeys } from './google-keys.js';
 
@@ -33,7 +33,7 @@ describe('GoogleKeys', () => {
     for (let count = 0; count < 5; count += 1) expect(await keys.find(`made-up-${count}`)).toBeUndefined();
     expect(google.requests).toHaveLength(1);
 
-    google.keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    google.keys = makeKeyPair('rsa', { modulusLength: 2048 });
     google.keyId = 'key-new';
     expect(await keys.find('key-new')).toBeUndefined();
     await clock.advance(60_000);

@@ -1,6 +1,7 @@
-import { createHmac, generateKeyPairSync } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { systemClock } from '@bonafide/shared/runtime/clock';
 import { GoogleCloud } from '@bonafide/testing/google-cloud';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { GoogleKeys } from './google-keys.js';
 import { verifyIdentityToken, type InstanceIdentity } from './identity-token.js';
@@ -81,7 +82,7 @@ describe('verifyIdentityToken', () => {
   );
 
   it("refuses a token that brings its own key, or somebody else's", async () => {
-    const { publicKey, privateKey: key } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const { publicKey, privateKey: key } = makeKeyPair('rsa', { modulusLength: 2048 });
     const jwk = publicKey.export({ format: 'jwk' });
     const denied = { reason: 'permission_denied' };
     await expect(attest(await google.identityToken(AUDIENCE, { key }))).rejects.toMatchObject(denied);

@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { contextTag, DER_TAG } from '@bonafide/shared/crypto/der/der-tag';
 import { derElement, derSequence } from '@bonafide/shared/crypto/der/der-writer';
@@ -13,6 +13,7 @@ import { attributeBits } from '@bonafide/shared/tpm/object-attribute';
 import { TpmWriter } from '@bonafide/shared/tpm/tpm-writer';
 import type { TpmOffer } from '@bonafide/shared/tpm/proof/tpm-evidence';
 import { FakeClock } from '@bonafide/testing/fake-clock';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { runProcess } from '@bonafide/testing/run-command';
 import { createTemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { createTestParty, type TestParty, type TestPartyWish } from '@bonafide/testing/test-party';
@@ -32,7 +33,7 @@ afterAll(async () => {
   directory.remove();
 });
 
-const rsaKey = (bits: number): KeyObject => generateKeyPairSync('rsa', { modulusLength: bits }).privateKey;
+const rsaKey = (bits: number): KeyObject => makeKeyPair('rsa', { modulusLength: bits }).privateKey;
 
 /** TPMT_PUBLIC of an RSA key as a TPM's maker made it. */
 function ekPublic(key: KeyObject): Buffer {

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { chmod, rename, rm, writeFile } from 'node:fs/promises';
 import { createCertificateSigningRequest } from '@bonafide/shared/crypto/certificate-signing-request';
 import { generatePrivateKey } from '@bonafide/shared/crypto/generate-key';
@@ -10,6 +10,7 @@ import { parseX509Certificate } from '@bonafide/shared/crypto/x509-certificate';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import { FakeClock } from '@bonafide/testing/fake-clock';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { TestAuthority } from '@bonafide/testing/test-authority';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -102,8 +103,8 @@ describe('the upstream authority on disk', () => {
   });
 
   it.each([
-    ['PKCS#1', () => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, 'pkcs1'],
-    ['SEC 1', () => generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey, 'sec1'],
+    ['PKCS#1', () => makeKeyPair('rsa', { modulusLength: 2048 }).privateKey, 'pkcs1'],
+    ['SEC 1', () => makeKeyPair('ec', { namedCurve: 'P-384' }).privateKey, 'sec1'],
   ] as const)('takes a key in %s', async (_form, generate, type) => {
     const key = generate();
     const now = clock.now();

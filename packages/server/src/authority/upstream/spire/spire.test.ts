@@ -1,4 +1,3 @@
-import { generateKeyPairSync } from 'node:crypto';
 import {
   Server,
   ServerCredentials,
@@ -24,6 +23,7 @@ import { addSeconds, systemClock } from '@bonafide/shared/runtime/clock';
 import { silentLogger } from '@bonafide/shared/runtime/logger';
 import { parseTrustDomain } from '@bonafide/shared/spiffe-id/trust-domain';
 import type { X509Svid } from '@bonafide/shared/svid/x509-svid';
+import { makeKeyPair } from '@bonafide/testing/make-key-pair';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { TestAuthority } from '@bonafide/testing/test-authority';
 import { TestWorkloadApi } from '@bonafide/testing/test-workload-api';
@@ -130,7 +130,7 @@ async function request(): Promise<X509AuthorityRequest> {
 }
 
 function tokenKey(): TokenAuthority {
-  const publicKey = exportSpki(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey);
+  const publicKey = exportSpki(makeKeyPair('ec', { namedCurve: 'P-256' }).publicKey);
   return { publicKey, keyId: 'ours', expiresAt: undefined, isTainted: false };
 }
 
