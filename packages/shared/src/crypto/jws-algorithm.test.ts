@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeKeyPair } from '@bonafide/testing/make-key-pair';
+import { pssSignatureThatBeginsWithZero } from '@bonafide/testing/pss-signature';
 import fc from 'fast-check';
 import { CompactSign, compactVerify } from 'jose';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -101,6 +102,17 @@ describe.each(JWS_ALGORITHMS)('%s', (algorithm) => {
     }
   });
 });
+
+it.each(['PS256', 'PS384', 'PS512'] as const)(
+  'says no to a %s signature that lost the zero it begins with',
+  async (algorithm) => {
+    const hash = `sha${algorithm.slice(2)}`;
+    const signature = pssSignatureThatBeginsWithZero(rsa.privateKey, hash, data);
+    const { publicKey } = rsa;
+    expect(await verifyJws({ algorithm, publicKey, data, signature })).toBe(true);
+    expect(await verifyJws({ algorithm, publicKey, data, signature: signature.subarray(1) })).toBe(false);
+  },
+);
 
 it('does not take the DER form of an ECDSA signature', async () => {
   const signature = sign('sha256', data, curves.ES256.privateKey);

@@ -4,6 +4,7 @@ import { invalidArgument } from '../errors/bonafide-error.js';
 import { enterOnly } from './der/der-reader.js';
 import { DER_TAG } from './der/der-tag.js';
 import type { KeyType } from './key-type.js';
+import { hasRsaSignatureLength } from './rsa-signature-length.js';
 import type { SignatureHash } from './signature-algorithm.js';
 import type { Signer } from './signer.js';
 
@@ -73,6 +74,9 @@ interface SignedInput {
 /** On the thread pool. False also for a key that does not belong to the algorithm. */
 export function verifyJws({ algorithm, publicKey, data, signature }: SignedInput): Promise<boolean> {
   if (!isKeyFor(algorithm, publicKey)) return Promise.resolve(false);
+  if (CURVES[algorithm] === undefined && !hasRsaSignatureLength(publicKey, signature)) {
+    return Promise.resolve(false);
+  }
   const key = { key: publicKey, dsaEncoding: 'ieee-p1363' as const, ...rsaOptions(algorithm) };
   return new Promise((resolve, reject) => {
     verify(hashOf(algorithm), data, key, signature, (error, isValid) => {

@@ -1,6 +1,7 @@
 /** Proof that someone holds a certificate's key: a signature over what both sides chose, as SPIRE's x509pop makes it (RSA-PSS or ECDSA, SHA-256). */
 import { constants, sign, verify, type KeyObject } from 'node:crypto';
 import { invalidArgument } from '../errors/bonafide-error.js';
+import { hasRsaSignatureLength } from './rsa-signature-length.js';
 
 export type PossessionProof =
   | { readonly kind: 'rsa'; readonly signature: Buffer }
@@ -37,7 +38,7 @@ export function isPossessionProven(publicKey: KeyObject, data: Buffer, proof: Po
   if (proof.kind === 'rsa') {
     const { RSA_PKCS1_PSS_PADDING, RSA_PSS_SALTLEN_AUTO } = constants;
     const key = { key: publicKey, padding: RSA_PKCS1_PSS_PADDING, saltLength: RSA_PSS_SALTLEN_AUTO };
-    return verify('sha256', data, key, proof.signature);
+    return hasRsaSignatureLength(publicKey, proof.signature) && verify('sha256', data, key, proof.signature);
   }
   const size = coordinateBytes(publicKey);
   if (size === undefined || proof.r.length > size || proof.s.length > size) return false;

@@ -1,5 +1,6 @@
 /** A signature as a TPM writes it: TPMT_SIGNATURE (TPM 2.0 Part 2 section 11.3.4). */
-import { constants, verify, type VerifyKeyObjectInput } from 'node:crypto';
+import { constants, verify, type KeyObject, type VerifyKeyObjectInput } from 'node:crypto';
+import { hasRsaSignatureLength } from '../crypto/rsa-signature-length.js';
 import { BonafideError, invalidArgument } from '../errors/bonafide-error.js';
 import { TPM_ALG, hashOf, type TpmHash } from './algorithm.js';
 import { leftPadded, publicKeyOf, type TpmPublic } from './tpm-public.js';
@@ -67,16 +68,17 @@ export function plainSignature(signer: TpmPublic, signature: TpmSignature): Buff
 }
 
 function isVerified(signer: TpmPublic, message: Buffer, signature: TpmSignature): boolean {
-  const key = verificationKey(signer, signature);
+  const key = publicKeyOf(signer);
+  const plain = plainSignature(signer, signature);
+  if (signature.kind !== 'ecdsa' && !hasRsaSignatureLength(key, plain)) return false;
   try {
-    return verify(signature.hash, message, key, plainSignature(signer, signature));
+    return verify(signature.hash, message, verificationInput(key, signature), plain);
   } catch (cause) {
     throw invalidArgument(`${SUBJECT}: its key verifies nothing`, cause);
   }
 }
 
-function verificationKey(signer: TpmPublic, signature: TpmSignature): VerifyKeyObjectInput {
-  const key = publicKeyOf(signer);
+function verificationInput(key: KeyObject, signature: TpmSignature): VerifyKeyObjectInput {
   switch (signature.kind) {
     case 'ecdsa':
       return { key, dsaEncoding: 'ieee-p1363' };
