@@ -1,9 +1,9 @@
 import { type ChildProcess } from 'node:child_process';
-import { copyFileSync, linkSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { launchAgent, type LaunchedAgent } from '@bonafide/testing/launch-agent';
 import { launchServer, type LaunchedServer } from '@bonafide/testing/launch-server';
+import { namedNode } from '@bonafide/testing/named-node';
 import { spawnAs } from '@bonafide/testing/run-as';
 import { createTemporaryDirectory, type TemporaryDirectory } from '@bonafide/testing/temporary-directory';
 import { waitFor } from '@bonafide/testing/wait-for';
@@ -148,7 +148,10 @@ describe('servers nested three deep, whose authorities rotate every few seconds'
     const leaf = await startServer('leaf', { server: middle, agent: middleAgent });
     const leafAgent = await startAgent(leaf);
 
-    const programs = { above: programOf('above', directory), below: programOf('below', directory) };
+    const programs = {
+      above: namedNode(directory.join('bin'), 'above'),
+      below: namedNode(directory.join('bin'), 'below'),
+    };
     await register(root, rootAgent, '/above', programs.above);
     await register(leaf, leafAgent, '/below', programs.below);
     using above = new Peer(programs.above, 'spiffe://example.org/below', rootAgent);
@@ -183,14 +186,3 @@ describe('servers nested three deep, whose authorities rotate every few seconds'
     expect(below.answered).toBeGreaterThan(30);
   }, 360_000);
 });
-
-/** A copy of node under another path, by which agents know the workload. */
-function programOf(name: string, directory: TemporaryDirectory): string {
-  const path = directory.join(name);
-  try {
-    linkSync(process.execPath, path);
-  } catch {
-    copyFileSync(process.execPath, path); // another file system
-  }
-  return path;
-}

@@ -1,11 +1,11 @@
 /** Two processes with an identity each, that call each other over mutual TLS all the time while a test breaks what is behind them. */
 import type { ChildProcess } from 'node:child_process';
-import { copyFileSync, linkSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { callUnary } from '@bonafide/shared/rpc/client-call';
 import type { LaunchedAgent } from '@bonafide/testing/launch-agent';
 import type { LaunchedServer } from '@bonafide/testing/launch-server';
+import { namedNode } from '@bonafide/testing/named-node';
 import { spawnAs } from '@bonafide/testing/run-as';
 import { waitFor } from '@bonafide/testing/wait-for';
 import { adminClient } from './admin-client.js';
@@ -218,16 +218,7 @@ async function register({ server, agent, directory, ttlSeconds = 0 }: Options): 
   }
 }
 
-/** Node under a name of the workload's own: by its path the agent tells one from the other. */
+/** The program of the workload of this name. */
 export function programOf(name: string, directory: string): string {
-  const folder = join(directory, 'bin');
-  const path = join(folder, name);
-  mkdirSync(folder, { recursive: true });
-  try {
-    linkSync(process.execPath, path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'EEXIST') copyFileSync(process.execPath, path);
-  }
-  return path;
+  return namedNode(join(directory, 'bin'), name);
 }
